@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Clean blocks of the index.
+ *
+ * A small cache of fixed size, read asynchronously: the worker never waits.
+ * Whoever needs a block that is not here is put on its list and resumed when
+ * it came; it then starts its search anew, so that nothing points into the
+ * cache across a wait.  Run blocks never change, and a place that is used
+ * again has a new incarnation, so nothing here is ever stale.
+ */
+#include "internal.h"
+
+static struct list_head *bucket_of(struct cowp_cache *c, u64 block)
+{
+	return &c->hash[block % COWP_CACHE_HASH];
+}
+
+static struct cowp_cached *find(struct cowp_cache *c, u64 block)
+{
+	struct cowp_cached *e;
+
+	list_for_each_entry(e, bucket_of(c, block), hash)
+		if (e->block == block)
+			return e;
+	return NULL;
+}
+
+static void resume_all(struct cowp_engine *eng, struct list_head *waits, int error)
+{
+	struct cowp_wait *w, *next;
+	LIST_HEAD(todo);
+
+	list_splice_init(waits, &todo);
+	list_for_each_entry_safe(w, next, &todo, node) {
+		list_del_init(&w->node);
+		w->error = error;
+		w->resume(eng, w);
+	}
+}
+
+static const char *check_block(struct cowp_engine *eng, const struct cowp_cached *e)
+{
+	const struct cowp_run_block *b = e->data;
+	u32 most = le16_to_cpu(b->level) ? cowp_node_keys() : cowp_leaf_records();
+	const char *bad = cowp_check_header(b, COWP_MAGIC_RUN, eng->super.uuid, e->block);
+
+	if (bad)
+		return bad;
+	if (le32_to_cpu(b->header.incarnation) != e->incarnation)
+		return "incarnation";
+	if (!b->count || le16_to_cpu(b->count) > most)
+		return "number of records";
+	return NULL;
+}
+
+static void loaded(struct cowp_engine *eng, struct cowp_io *io)
+{
+	struct cowp_cached *e = io->private;
+	int error = io->error;
+
+	if (!error && check_block(eng, e))
+		error = -EBADMSG;
+	e->valid = !error;
+	e->loading = io->in_flight;
+	if (error && !e->loading)
+		list_del_init(&e->hash);
+	/* Those who came after it was given up try anew. */
+	resume_all(eng, &e->waits, cowp_io_late(io) ? 0 : error);
+	if (!e->loading)
+		resume_all(eng, &eng->cache.starved, 0);
+}
+
+static struct cowp_cached *victim(struct cowp_cache *c)
+{
+	struct cowp_cached *e;
+
+	list_for_each_entry(e, &c->lru, lru)
+		if (!e->loading)
+			return e;
+	return NULL;
+}
+
+static void load(struct cowp_engine *eng, struct cowp_cached *e, u64 block, u32 incarnation)
+{
+	list_del_init(&e->hash);
+	e->block = block;
+	e->incarnation = incarnation;
+	e->valid = false;
+	e->loading = true;
+	list_add(&e->hash, bucket_of(&eng->cache, block));
+
+	e->io->op = COWP_READ;
+	e->io->dev = COWP_DIFF;
+	e->io->sector = block * COWP_BLOCK_SECTORS;
+	e->io->bytes = COWP_BLOCK_SIZE;
+	e->io->nr_blocks = 1;
+	e->io->blocks[0] = e->data;
+	cowp_submit(eng, e->io);
+}
+
+/*
+ * cowp_cache_get - a block of a run
+ * @eng:	the engine
+ * @block:	where
+ * @incarnation: of its segment
+ * @wait:	resumed when the block came, with its @error
+ * @data:	out: 4 KiB, checked; valid until the worker's next wait
+ *
+ * Returns 0; -EAGAIN if @wait will be resumed; or the error of the wait that
+ * just ended, which it consumes.
+ */
+int cowp_cache_get(struct cowp_engine *eng, u64 block, u32 incarnation,
+		   struct cowp_wait *wait, void **data)
+{
+	struct cowp_cache *c = &eng->cache;
+	struct cowp_cached *e = find(c, block);
+
+	if (wait->error) {
+		int error = wait->error;
+
+		wait->error = 0;
+		return error;
+	}
+	if (e && e->incarnation == incarnation && e->valid) {
+		list_move_tail(&e->lru, &c->lru);
+		*data = e->data;
+		return 0;
+	}
+	if (!e || (e->incarnation != incarnation && !e->loading)) {
+		if (!e)
+			e = victim(c);
+		if (!e) {
+			list_add_tail(&wait->node, &c->starved);
+			return -EAGAIN;
+		}
+		load(eng, e, block, incarnation);
+		list_move_tail(&e->lru, &c->lru);
+	}
+	list_add_tail(&wait->node, &e->waits);
+	return -EAGAIN;
+}
+
+/* No block comes any more: whoever waits for one is told so. */
+void cowp_cache_cancel(struct cowp_engine *eng)
+{
+	u32 i;
+
+	for (i = 0; i < eng->cache.count; i++)
+		resume_all(eng, &eng->cache.entries[i].waits, -EIO);
+	resume_all(eng, &eng->cache.starved, -EIO);
+}
+
+int cowp_cache_init(struct cowp_engine *eng)
+{
+	struct cowp_cache *c = &eng->cache;
+	u32 i;
+
+	INIT_LIST_HEAD(&c->lru);
+	INIT_LIST_HEAD(&c->starved);
+	for (i = 0; i < COWP_CACHE_HASH; i++)
+		INIT_LIST_HEAD(&c->hash[i]);
+	c->count = eng->cfg.cache_blocks;
+	c->entries = cowp_alloc(eng, c->count * sizeof(*c->entries));
+	if (!c->entries)
+		return -ENOMEM;
+	for (i = 0; i < c->count; i++) {
+		struct cowp_cached *e = &c->entries[i];
+
+		INIT_LIST_HEAD(&e->hash);
+		INIT_LIST_HEAD(&e->waits);
+		list_add_tail(&e->lru, &c->lru);
+		e->data = cowp_alloc_block(eng);
+		e->io = cowp_alloc_io(eng, 1, loaded);
+		if (!e->data || !e->io)
+			return -ENOMEM;
+		e->io->private = e;
+	}
+	return 0;
+}
+
+void cowp_cache_exit(struct cowp_engine *eng)
+{
+	struct cowp_cache *c = &eng->cache;
+	u32 i;
+
+	for (i = 0; c->entries && i < c->count; i++) {
+		port_block_free(c->entries[i].data);
+		port_io_free(c->entries[i].io);
+	}
+	port_free(c->entries);
+}
