@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cowprotect format: the engine itself formats, as it does in the kernel; here
+ * is what comes before, whether the device may be overwritten at all.
+ */
+#include <blkid/blkid.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <unistd.h>
+#include <uuid/uuid.h>
+
+#include "area.h"
+
+#define MIB_BLOCKS	((1U << 20) / COWP_BLOCK_SIZE)
+
+struct options {
+	const char *diff;
+	const char *live;
+	u64 live_sectors;
+	u64 chunk_sectors;
+	u8 uuid[16];
+	bool have_uuid;
+	bool protect;
+	bool force;
+};
+
+static const struct option long_options[] = {
+	{ "chunk", required_argument, NULL, 'c' },
+	{ "uuid", required_argument, NULL, 'u' },
+	{ "live", required_argument, NULL, 'l' },
+	{ "live-size", required_argument, NULL, 's' },
+	{ "protect", no_argument, NULL, 'p' },
+	{ "force", no_argument, NULL, 'f' },
+	{ }
+};
+
+static int take_options(struct options *o, int argc, char **argv)
+{
+	const struct tool_action *a = &action_format;
+	const char *bad;
+	int c;
+
+	o->chunk_sectors = COWP_BLOCK_SECTORS;
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":c:u:l:s:pf", long_options, NULL)) >= 0) {
+		switch (c) {
+		case 'c':
+			bad = tool_sectors(optarg, &o->chunk_sectors);
+			if (bad)
+				return tool_usage(a, "--chunk: '%s' %s", optarg, bad);
+			if (!is_power_of_2(o->chunk_sectors) ||
+			    o->chunk_sectors < COWP_BLOCK_SECTORS ||
+			    o->chunk_sectors > COWP_MAX_CHUNK_BLOCKS * COWP_BLOCK_SECTORS)
+				return tool_usage(a, "--chunk: '%s' is not a power of two from 4K to 1M",
+						  optarg);
+			break;
+		case 'u':
+			if (uuid_parse(optarg, o->uuid) || uuid_is_null(o->uuid))
+				return tool_usage(a, "--uuid: '%s' is not a uuid", optarg);
+			o->have_uuid = true;
+			break;
+		case 'l':
+			o->live = optarg;
+			break;
+		case 's':
+			bad = tool_sectors(optarg, &o->live_sectors);
+			if (bad)
+				return tool_usage(a, "--live-size: '%s' %s", optarg, bad);
+			break;
+		case 'p':
+			o->protect = true;
+			break;
+		case 'f':
+			o->force = true;
+			break;
+		default:
+			return tool_getopt(a, c, argv);
+		}
+	}
+	if (o->live && o->live_sectors)
+		return tool_usage(a, "--live and --live-size exclude each other");
+	if (!o->live && !o->live_sectors)
+		return tool_usage(a, "the size of the live volume is missing (--live or --live-size)");
+	if (optind == argc)
+		return tool_usage(a, "the diff device is missing");
+	if (optind + 1 < argc)
+		return tool_usage(a, "'%s' is one argument too many", argv[optind + 1]);
+	o->diff = argv[optind];
+	return TOOL_OK;
+}
+
+static bool live_fits(struct options *o, const struct area *diff)
+{
+	struct area live;
+	bool good = false;
+
+	if (!o->live)
+		return true;
+	if (!area_open(&live, o->live, "live device", O_RDONLY))
+		return false;
+	o->live_sectors = live.sectors;
+	if (area_same(&live, diff))
+		tool_error(o->diff, "is the live device too; give another one to keep old chunks on");
+	else if (!live.sectors)
+		tool_error(o->live, "the live device is empty; check the name");
+	else if (o->chunk_sectors < live.block_sectors)
+		tool_error(o->live, "its blocks of %u bytes are larger than a chunk; give a larger --chunk",
+			   live.block_sectors << SECTOR_SHIFT);
+	else
+		good = true;
+	area_close(&live);
+	return good;
+}
+
+static bool diff_fits(const struct options *o, const struct area *diff)
+{
+	const char *bad = cowp_area_fits(o->chunk_sectors / COWP_BLOCK_SECTORS, diff->blocks);
+	char have[TOOL_SIZE_CHARS];
+	u64 max = COWP_MAX_CHUNKS * o->chunk_sectors;
+
+	if (bad) {
+		tool_error(o->diff, "%s (%s); give a larger device or a smaller --chunk", bad,
+			   tool_size(have, diff->sectors << SECTOR_SHIFT));
+		return false;
+	}
+	if (o->live_sectors > max) {
+		tool_error(o->diff, "a live volume of %s has too many chunks; give a larger --chunk",
+			   tool_size(have, o->live_sectors << SECTOR_SHIFT));
+		return false;
+	}
+	if (o->chunk_sectors < diff->block_sectors) {
+		tool_error(o->diff, "its blocks of %u bytes are larger than a chunk; give a larger --chunk",
+			   diff->block_sectors << SECTOR_SHIFT);
+		return false;
+	}
+	return true;
+}
+
+/* ---- what is on the device ---- */
+
+static bool holds_ours(const struct area *diff)
+{
+	struct fixed f;
+	enum cowp_area kind;
+	bool snapshots;
+
+	fixed_read(&f, diff);
+	kind = f.kind;
+	snapshots = f.info.snapshots;
+	fixed_free(&f);
+	switch (kind) {
+	case COWP_AREA_OURS:
+		tool_error(diff->path, "holds a diff area%s; give --force to overwrite it",
+			   snapshots ? " that may have snapshots" : "");
+		return true;
+	case COWP_AREA_CORRUPT:
+		tool_error(diff->path, "holds a damaged diff area; see cowprotect check, or give --force to overwrite it");
+		return true;
+	case COWP_AREA_UNSUPPORTED:
+		tool_error(diff->path, "holds a diff area of a newer version; give --force to overwrite it");
+		return true;
+	case COWP_AREA_UNREADABLE:
+		tool_error(diff->path, "cannot be read; see the kernel log");
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool holds_signature(const struct area *diff)
+{
+	blkid_probe pr = blkid_new_probe();
+	const char *type = NULL;
+	int ret;
+
+	if (!pr || blkid_probe_set_device(pr, diff->fd, 0, 0)) {
+		tool_error(diff->path, "cannot be probed for signatures: %s; see the kernel log",
+			   strerror(errno));
+		blkid_free_probe(pr);
+		return true;
+	}
+	blkid_probe_enable_superblocks(pr, 1);
+	blkid_probe_set_superblocks_flags(pr, BLKID_SUBLKS_TYPE);
+	blkid_probe_enable_partitions(pr, 1);
+	ret = blkid_do_safeprobe(pr);
+	if (ret == 0 && blkid_probe_lookup_value(pr, "TYPE", &type, NULL) &&
+	    blkid_probe_lookup_value(pr, "PTTYPE", &type, NULL))
+		type = "unknown";
+	if (ret == 0)
+		tool_error(diff->path, "holds a signature of type %s; give --force to overwrite it",
+			   type);
+	else if (ret == -2)
+		tool_error(diff->path, "holds more than one signature; give --force to overwrite it");
+	else if (ret < 0)
+		tool_error(diff->path, "cannot be probed for signatures: %s; see the kernel log",
+			   strerror(errno));
+	blkid_free_probe(pr);
+	return ret != 1;
+}
+
+/* What must be zero for the engine to format: see cowp_format_start(). */
+static void region(const struct area *diff, u32 nr, u64 *first, u32 *count)
+{
+	*count = MIB_BLOCKS;
+	switch (nr) {
+	case 0:
+		*first = 0;
+		break;
+	case 1:
+		*first = COWP_ROOT_BLOCK(1);
+		*count = COWP_FIRST_BODY_BLOCK - COWP_ROOT_BLOCK(1);
+		break;
+	default:
+		*first = diff->blocks - MIB_BLOCKS;
+		break;
+	}
+}
+
+#define REGIONS		3U
+
+static bool holds_data(const struct area *diff)
+{
+	void *block = xcalloc(1, COWP_BLOCK_SIZE);
+	bool found = false;
+	u32 nr, i, count;
+	u64 first;
+
+	for (nr = 0; nr < REGIONS && !found; nr++) {
+		region(diff, nr, &first, &count);
+		for (i = 0; i < count && !found; i++) {
+			int error = area_read(diff, first + i, 1, block);
+
+			found = error || memchr_inv(block, 0, COWP_BLOCK_SIZE);
+			if (error)
+				tool_error(diff->path, "block %llu cannot be read: %s; see the kernel log",
+					   first + i, strerror(-error));
+			else if (found)
+				tool_error(diff->path, "is not blank (block %llu); give --force to overwrite it",
+					   first + i);
+		}
+	}
+	free(block);
+	return found;
+}
+
+static bool wipe(const struct area *diff)
+{
+	void *zero = xcalloc(1, COWP_BLOCK_SIZE);
+	bool good = true;
+	u32 nr, i, count;
+	u64 first;
+
+	for (nr = 0; nr < REGIONS && good; nr++) {
+		region(diff, nr, &first, &count);
+		for (i = 0; i < count && good; i++)
+			good = pwrite(diff->fd, zero, COWP_BLOCK_SIZE,
+				      (off_t)(first + i) * COWP_BLOCK_SIZE) == COWP_BLOCK_SIZE;
+	}
+	if (good)
+		good = !fdatasync(diff->fd);
+	if (!good)
+		tool_error(diff->path, "cannot be wiped: %s; see the kernel log", strerror(errno));
+	free(zero);
+	return good;
+}
+
+/* ---- formatting ---- */
+
+static void print_result(const struct options *o, const struct cowp_status *s)
+{
+	char uuid[UUID_STR_LEN], chunk[TOOL_SIZE_CHARS], live[TOOL_SIZE_CHARS];
+	char room[TOOL_SIZE_CHARS];
+
+	uuid_unparse_lower(o->uuid, uuid);
+	printf("uuid      %s\n"
+	       "chunks    %s\n"
+	       "live      %s\n"
+	       "capacity  %s, %llu chunks\n"
+	       "mode      %s\n",
+	       uuid, tool_size(chunk, o->chunk_sectors << SECTOR_SHIFT),
+	       tool_size(live, o->live_sectors << SECTOR_SHIFT),
+	       tool_size(room, (s->total_chunks * o->chunk_sectors) << SECTOR_SHIFT),
+	       s->total_chunks, cowp_mode_words[s->mode]);
+}
+
+/* Activate, which formats, and close at once. */
+static int run_engine(const struct options *o, const struct area *diff)
+{
+	struct cowp_config cfg = {
+		.chunk_blocks = o->chunk_sectors / COWP_BLOCK_SECTORS,
+		.live_sectors = o->live_sectors,
+		.live_block_sectors = 1,
+		.diff_block_sectors = diff->block_sectors,
+		.have_uuid = true,
+		.have_mode = true,
+		.mode = o->protect ? COWP_MODE_PROTECTED : COWP_MODE_NORMAL,
+		.format = true,
+		.cache_blocks = 16,
+		.bits_blocks = 1,
+	};
+	struct cowp_msg close = { .op = COWP_MSG_CLOSE };
+	const struct cowp_status *s;
+	struct cowp_port port;
+	int error = 0;
+
+	port_init(&port);
+	port.fd[COWP_DIFF] = diff->fd;
+	port.sectors[COWP_DIFF] = diff->sectors;
+	port.sectors[COWP_LIVE] = o->live_sectors;
+	memcpy(cfg.uuid, o->uuid, sizeof(cfg.uuid));
+	error = cowp_engine_new(&port.eng, &cfg, &port);
+	if (error) {
+		tool_error(o->diff, "cannot be formatted: %s; free memory", strerror(-error));
+		return TOOL_FAILED;
+	}
+	cowp_engine_start(port.eng);
+	port_pump(&port);
+	s = cowp_engine_status(port.eng);
+	if (s->state == COWP_STATE_NONE)
+		error = port_message(&port, &close);
+	if (s->state != COWP_STATE_NONE || error)
+		tool_error(o->diff, "cannot be formatted: %s%s%s; %s", cowp_fault_words[s->fault],
+			   s->detail ? ", " : "", s->detail ? s->detail : "",
+			   s->error ? strerror(-s->error) : "see the kernel log");
+	else
+		print_result(o, s);
+	error = error || s->state != COWP_STATE_NONE;
+	cowp_engine_cancel(port.eng);
+	cowp_engine_free(port.eng);
+	return error ? TOOL_FAILED : TOOL_OK;
+}
+
+static int format(const struct options *o, const struct area *diff)
+{
+	struct options with = *o;
+
+	if (!live_fits(&with, diff) || !diff_fits(&with, diff))
+		return TOOL_FAILED;
+	if (o->force) {
+		if (!wipe(diff))
+			return TOOL_FAILED;
+	} else if (holds_ours(diff) || holds_signature(diff) || holds_data(diff)) {
+		return TOOL_FAILED;
+	}
+	if (!o->have_uuid)
+		uuid_generate_random(with.uuid);
+	return run_engine(&with, diff);
+}
+
+static int run(int argc, char **argv)
+{
+	struct options o = { 0 };
+	struct area diff;
+	int ret = take_options(&o, argc, argv);
+
+	if (ret)
+		return ret;
+	if (!area_open(&diff, o.diff, "diff device", O_RDWR | O_EXCL))
+		return TOOL_FAILED;
+	ret = format(&o, &diff);
+	if (close(diff.fd) && ret == TOOL_OK) {
+		tool_error(o.diff, "%s on closing; see the kernel log", strerror(errno));
+		ret = TOOL_FAILED;
+	}
+	return ret;
+}
+
+const struct tool_action action_format = {
+	.name = "format",
+	.usage = "[--chunk SIZE] [--uuid UUID] [--protect] [--force]\n"
+		 "                         --live LIVEDEV|--live-size SIZE DIFFDEV",
+	.summary = "make an empty diff area",
+	.help =
+	"  -l, --live LIVEDEV    the live volume that it is for\n"
+	"  -s, --live-size SIZE  or that one's size\n"
+	"  -c, --chunk SIZE      what is preserved at a time, 4K (default) to 1M; the chunk\n"
+	"                        size of the table line\n"
+	"  -u, --uuid UUID       the area's, instead of a random one\n"
+	"  -p, --protect         protection on from the start\n"
+	"  -f, --force           overwrite what is there: the first and the last MiB and the\n"
+	"                        places of the roots are wiped first\n"
+	"\n"
+	"SIZE is a number of bytes, or one with s (sectors of 512 bytes), K, M, G, T or P.\n"
+	"DIFFDEV is a block device or a file. Without --force a device is refused that holds\n"
+	"a signature known to libblkid, a diff area, sound or damaged, or any data in the\n"
+	"places above. Prints the area's uuid, which belongs into the table line, and its\n"
+	"capacity.\n",
+	.run = run,
+};
