@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# dm-cowprotect: the module and its tools.
+#
+#	make			the module for KDIR and the tools
+#	make module		the module alone (KDIR=..., W=1, C=2 as in the kernel)
+#	make tools		the tools alone
+#	make check		all tests that fit in half an hour on two cores
+#	make check-full		all tests
+#	make demo		a tour of what it does, in a virtual machine
+#	make clean		remove build/ (the cache of kernels is .cache/)
+#
+# Modules are built in a copy of their sources under build/, so that those for
+# several kernels do not disturb one another.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+RELEASE = $(shell $(MAKE) -s --no-print-directory -C $(KDIR) kernelrelease 2>/dev/null)
+KARGS = $(if $(W),W=$(W)) $(if $(C),C=$(C))
+
+all: module tools
+
+module:
+	@scripts/build-module $(KDIR) build/module-$(RELEASE) dm-cowprotect $(KARGS)
+
+kunit-module:
+	@scripts/build-module $(KDIR) build/kunit-$(RELEASE) tests/kunit $(KARGS)
+
+tools:
+	@$(MAKE) --no-print-directory -C userspace
+
+check:
+	@scripts/check
+
+check-full:
+	@scripts/check --full
+
+demo:
+	@scripts/demo
+
+clean:
+	rm -rf build
+
+.PHONY: all module kunit-module tools check check-full demo clean
