@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# For the tests of tests/vm, in the guest: sourced, not run.
+
+# check NAME COMMAND...: one line of the result
+check()
+{
+	local name=$1
+	shift
+	if "$@" > /tmp/check.out 2>&1; then
+		echo "ok - $name"
+	else
+		echo "not ok - $name"
+		sed 's/^/#	/' /tmp/check.out
+	fi
+}
+
+is()
+{
+	[ "$1" = "$2" ] || { echo "'$1' instead of '$2'"; false; }
+}
+
+fails()
+{
+	! "$@"
+}
+
+# live_table LIVE DIFF CHUNK [OPTION...]: a table line for all of the device
+live_table()
+{
+	local live=$1 diff=$2 chunk=$3
+	shift 3
+	echo "0 $(blockdev --getsz "$live") cowprotect $live $diff $chunk $# $*"
+}
+
+# word NAME N: the Nth word of the INFO line
+word()
+{
+	dmsetup status --noflush "$1" | cut -d ' ' -f "$((3 + $2))"
+}
+
+mode() { word "$1" 1; }
+state() { word "$1" 2; }
+fault() { word "$1" 3; }
+held() { word "$1" 10; }
+
+# wait_for WHAT...: up to 20 s for a command to succeed
+wait_for()
+{
+	local end=$((SECONDS + 20))
+	until "$@" > /tmp/wait.out 2>&1; do
+		[ $SECONDS -lt $end ] || {
+			cat /tmp/wait.out
+			echo "not within 20 s: $*"
+			return 1
+		}
+		sleep 0.05
+	done
+}
+
+state_is()
+{
+	[ "$(state "$1")" = "$2" ]
+}
+
+settled()
+{
+	! state_is "$1" recovering
+}
+
+# live NAME LIVE DIFF CHUNK [OPTION...]: make a live volume, wait for recovery
+live()
+{
+	local name=$1
+	shift
+	dmsetup create "$name" --noudevsync --table "$(live_table "$@")" &&
+		wait_for settled "$name"
+}
+
+# snapshot NAME LIVE DIFF ID [SECTORS]: make the device of a snapshot
+snapshot()
+{
+	dmsetup create "$1" --readonly --noudevsync \
+		--table "0 ${5:-$(blockdev --getsz "$2")} cowprotect-snap $2 $3 $4"
+}
+
+message()
+{
+	local name=$1
+	shift
+	dmsetup message "$name" 0 "$@"
+}
+
+sum()
+{
+	dd if="$1" bs=1M iflag=direct status=none | sha256sum
+}
+
+# fill DEVICE SEED [SKIP-KIB [KIB]]: content that differs everywhere
+fill()
+{
+	local kib=${4:-$(($(blockdev --getsize64 "$1") / 1024 - ${3:-0}))}
+	numbers "$2" "$kib" |
+		dd of="$1" bs=64k seek="$(((${3:-0}) * 1024))" oflag=seek_bytes,direct \
+			iflag=fullblock conv=notrunc status=none
+}
+
+# Numbers, so that a wrong place shows; not compressible to nothing
+numbers()
+{
+	seq "$1" 1000000000 2> /dev/null | head -c "$(($2 * 1024))"
+}
