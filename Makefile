@@ -7,7 +7,6 @@
 #	make tools		the tools alone
 #	make check		all tests that fit in half an hour on two cores
 #	make check-full		all tests
-#	make demo		a tour of what it does, in a virtual machine
 #	make clean		remove build/ (the cache of kernels is .cache/)
 #
 # Modules are built in a copy of their sources under build/, so that those for
@@ -34,10 +33,7 @@ check:
 check-full:
 	@scripts/check --full
 
-demo:
-	@scripts/demo
-
 clean:
 	rm -rf build
 
-.PHONY: all module kunit-module tools check check-full demo clean
+.PHONY: all module kunit-module tools check check-full clean
