@@ -2,14 +2,21 @@
 /*
  * The engine's own structures.  A reader's way through them:
  *
- *	engine.c	what happened -> cowp_decide() -> what is done about it
+ *	engine.c	the round in which every part goes on
+ *	protect.c	what is to be done about what happened: decided ...
+ *	react.c		... and carried out
+ *	messages.c	what the operator asks for
+ *	submit.c	memory and I/O
+ *
  *	preserved.c	which chunks are preserved already
- *	log.c		batches of copies, from the old chunk to the release
+ *	copy.c		old chunks on their way
+ *	log.c, lane.c	batches of them, and the summaries that say what is in them
  *	segment.c	where they go: free, listed, open, closed
  *	memtable.c, run.c, cache.c, index.c	how they are found again
- *	manifest.c	checkpoints and the state blocks
+ *	manifest.c, body.c	checkpoints
+ *	state.c		the state blocks: mode, lost mark, session
  *	snapshot.c	creation and deletion
- *	recovery.c	all of it back from the disk
+ *	recovery.c, replay.c	all of it back from the disk
  */
 #ifndef COWP_INTERNAL_H
 #define COWP_INTERNAL_H
@@ -540,7 +547,7 @@ struct cowp_engine {
 	bool again;			/* cowp_engine_run() has to go round once more */
 	bool notify;			/* userspace has to be told */
 
-	/* protection (engine.c) */
+	/* protection (react.c, messages.c) */
 	u8 phase;
 	bool mode_known;		/* it was read */
 	bool mode_applied;		/* the table's word, once per object */
@@ -587,16 +594,27 @@ struct cowp_engine {
 	struct cowp_recovery *recovery;
 };
 
-/* engine.c */
+/* submit.c */
 void *cowp_alloc(struct cowp_engine *eng, size_t bytes);
 void *cowp_alloc_block(struct cowp_engine *eng);
 struct cowp_io *cowp_alloc_io(struct cowp_engine *eng, u32 max_blocks,
 			      void (*done)(struct cowp_engine *eng, struct cowp_io *io));
 void cowp_submit(struct cowp_engine *eng, struct cowp_io *io);
+u64 cowp_submit_tick(struct cowp_engine *eng);
+
+/* react.c */
+int cowp_handle(struct cowp_engine *eng, u32 event, int error, u32 *actions);
 void cowp_event(struct cowp_engine *eng, u32 event, int error);
 u32 cowp_fault(struct cowp_engine *eng, enum cowp_fault fault, int error);
 enum cowp_fault cowp_fault_of(int error, enum cowp_fault otherwise);
 void cowp_gate_update(struct cowp_engine *eng);
+u64 cowp_react_tick(struct cowp_engine *eng);
+
+/* messages.c */
+void cowp_messages_run(struct cowp_engine *eng);
+void cowp_messages_cancel(struct cowp_engine *eng);
+
+/* engine.c */
 int cowp_geometry_attach(struct cowp_engine *eng);
 bool cowp_may_checkpoint(struct cowp_engine *eng);
 void cowp_checkpointed(struct cowp_engine *eng);
