@@ -86,16 +86,18 @@ static int pass(struct cowp_live_io *io, u32 parity)
  * has been interrupted meanwhile; hence its own flag is asked each time, last
  * thing before the answer.
  */
-static bool going_back(struct cowp_port *p, struct dm_target *ti)
+static bool going_back(struct bio *bio)
 {
-	return test_bit(COWP_PORT_REQUEUE, &p->flags) && dm_noflush_suspending(ti);
+	struct cowp_live_io *io = cowp_live_io(bio);
+
+	return test_bit(COWP_PORT_REQUEUE, &io->port->flags) && dm_noflush_suspending(io->ti);
 }
 
-static int to_worker(struct cowp_port *p, struct dm_target *ti, struct bio *bio)
+static int to_worker(struct cowp_port *p, struct bio *bio)
 {
 	unsigned long flags;
 
-	if (going_back(p, ti))
+	if (going_back(bio))
 		return DM_MAPIO_REQUEUE;
 	spin_lock_irqsave(&p->lock, flags);
 	bio_list_add(&p->bios, bio);
@@ -108,8 +110,8 @@ static int to_worker(struct cowp_port *p, struct dm_target *ti, struct bio *bio)
  * A discard is advice.  Copying what it discards to the diff area would fill it
  * by each fstrim, so chunks that are not preserved are left as they are.
  */
-static int map_discard(struct cowp_port *p, struct dm_target *ti, struct bio *bio,
-		       enum cowp_gate_word word, u32 parity)
+static int map_discard(struct cowp_port *p, struct bio *bio, enum cowp_gate_word word,
+		       u32 parity)
 {
 	u64 chunk = first_chunk(p, bio);
 	u64 max = min_t(u64, chunk_count(p, bio), DISCARD_CHUNKS);
@@ -118,14 +120,15 @@ static int map_discard(struct cowp_port *p, struct dm_target *ti, struct bio *bi
 	if (word != COWP_GATE_PRESERVE) {
 		leave(p, parity);
 		cut(p, bio, max);
-		return to_worker(p, ti, bio);
+		return to_worker(p, bio);
 	}
 	n = run_of(p, chunk, max, true);
 	if (n) {
 		cut(p, bio, n);
 		return pass(cowp_live_io(bio), parity);
 	}
-	cut(p, bio, run_of(p, chunk, max, false));
+	/* The first one may have been preserved since; it was not when asked. */
+	cut(p, bio, max_t(u64, run_of(p, chunk, max, false), 1));
 	leave(p, parity);
 	bio_endio(bio);
 	return DM_MAPIO_SUBMITTED;
@@ -145,7 +148,7 @@ static u64 bite(struct cowp_port *p, u64 chunk, u64 count)
 	return n;
 }
 
-static int map_change(struct cowp_port *p, struct dm_target *ti, struct bio *bio)
+static int map_change(struct cowp_port *p, struct bio *bio)
 {
 	u64 chunk = first_chunk(p, bio);
 	u64 count = chunk_count(p, bio);
@@ -156,7 +159,7 @@ static int map_change(struct cowp_port *p, struct dm_target *ti, struct bio *bio
 	if (word == COWP_GATE_OPEN)
 		return pass(cowp_live_io(bio), parity);
 	if (is_discard(bio))
-		return map_discard(p, ti, bio, word, parity);
+		return map_discard(p, bio, word, parity);
 	if (word == COWP_GATE_PRESERVE) {
 		u64 n = run_of(p, chunk, count, true);
 
@@ -169,7 +172,7 @@ static int map_change(struct cowp_port *p, struct dm_target *ti, struct bio *bio
 	leave(p, parity);
 	/* The pieces are cut here: later device-mapper does not take them any more. */
 	cut(p, bio, bite(p, chunk, count));
-	return to_worker(p, ti, bio);
+	return to_worker(p, bio);
 }
 
 /**
@@ -185,12 +188,13 @@ int cowp_gate_map(struct cowp_port *p, struct dm_target *ti, struct bio *bio)
 	struct cowp_live_io *io = cowp_live_io(bio);
 
 	io->port = p;
+	io->ti = ti;
 	io->inside = false;
 	INIT_LIST_HEAD(&io->owned);
 	if (changes(bio))
-		return map_change(p, ti, bio);
+		return map_change(p, bio);
 	if (READ_ONCE(p->fast->gate.word) == COWP_GATE_BLOCKED)
-		return to_worker(p, ti, bio);
+		return to_worker(p, bio);
 	return DM_MAPIO_REMAPPED;
 }
 
@@ -307,7 +311,7 @@ void cowp_gate_take(struct cowp_port *p)
 	spin_unlock_irq(&p->lock);
 
 	while ((bio = bio_list_pop(&list))) {
-		if (back)
+		if (going_back(bio))
 			go_back(bio);
 		else
 			regate(p, bio);

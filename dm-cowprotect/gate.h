@@ -12,6 +12,7 @@
  * @waiter:	for the engine
  * @owned:	in cowp_port.owned while the engine has it
  * @port:	the activation
+ * @ti:		the target, which stays while the bio is under way
  * @inside:	it counts as inside the gate
  * @parity:	of that
  */
@@ -19,6 +20,7 @@ struct cowp_live_io {
 	struct cowp_waiter waiter;
 	struct list_head owned;
 	struct cowp_port *port;
+	struct dm_target *ti;
 	bool inside;
 	u32 parity;
 };
