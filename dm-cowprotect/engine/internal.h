@@ -561,6 +561,7 @@ struct cowp_engine {
 	bool marking;
 	u64 mark_retry;
 	struct cowp_state_request mark;
+	bool changing_mode;		/* @mode_change is under way */
 	struct cowp_state_request mode_change;
 	struct list_head decisions;	/* messages that change mode or phase */
 	struct cowp_msg *mode_msg;	/* being carried out: protect, reset */
@@ -712,6 +713,7 @@ void cowp_put(struct cowp_engine *eng, struct cowp_put *put, u64 block,
 int cowp_state_init(struct cowp_engine *eng);
 void cowp_state_exit(struct cowp_engine *eng);
 void cowp_state_request(struct cowp_engine *eng, struct cowp_state_request *r);
+bool cowp_state_busy(struct cowp_engine *eng);
 void cowp_state_run(struct cowp_engine *eng);
 
 /* manifest.c */

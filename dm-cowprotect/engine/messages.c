@@ -132,11 +132,14 @@ void cowp_engine_message(struct cowp_engine *eng, struct cowp_msg *m)
 	eng->again = true;
 }
 
-/* Those that change mode or phase: one after the other. */
+/*
+ * Those that change mode or phase: one after the other.  A change of mode goes
+ * on when the message that asked for it is cancelled.
+ */
 static void run_decisions(struct cowp_engine *eng)
 {
-	while (!list_empty(&eng->decisions) && !eng->mode_msg && !eng->reset_msg &&
-	       !eng->clear_msg) {
+	while (!list_empty(&eng->decisions) && !eng->changing_mode && !eng->mode_msg &&
+	       !eng->reset_msg && !eng->clear_msg) {
 		struct cowp_msg *m = list_first_entry(&eng->decisions, struct cowp_msg, node);
 
 		list_del_init(&m->node);

@@ -131,6 +131,7 @@ static void mode_changed(struct cowp_engine *eng, int error)
 {
 	struct cowp_msg *msg = eng->mode_msg;
 
+	eng->changing_mode = false;
 	eng->mode_msg = NULL;
 	/* Too late: the snapshots are being given up, or were. */
 	if (!error && eng->mode_change.mode == COWP_MODE_PROTECTED &&
@@ -148,6 +149,7 @@ static void mode_changed(struct cowp_engine *eng, int error)
 
 static void change_mode(struct cowp_engine *eng, enum cowp_mode mode)
 {
+	eng->changing_mode = true;
 	eng->mode_change.fields = COWP_SET_MODE;
 	eng->mode_change.mode = mode;
 	eng->mode_change.then = mode_changed;

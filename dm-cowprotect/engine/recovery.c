@@ -657,7 +657,8 @@ void cowp_recovery_run(struct cowp_engine *eng)
 {
 	struct cowp_recovery *r = eng->recovery;
 
-	if (r->step != COWP_R_WANTED)
+	/* What the state blocks say counts when no write of them is under way. */
+	if (r->step != COWP_R_WANTED || cowp_state_busy(eng))
 		return;
 	if (!port_sectors(eng->port, COWP_DIFF)) {
 		fail(eng, r->verifying ? COWP_FAULT_DIFF_AREA_REMOVED :

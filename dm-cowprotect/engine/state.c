@@ -127,12 +127,19 @@ static void apply(struct cowp_area_state *s, const struct cowp_state_request *r)
 /*
  * cowp_state_request - change the state blocks
  *
- * The request must not be queued already.  After an error the disk may have
- * the old or the new state; the next change writes over either.
+ * The request must not be under way already: its owner waits for then().  After
+ * an error the disk may have the old or the new state; the next change writes
+ * over either.
  */
 void cowp_state_request(struct cowp_engine *eng, struct cowp_state_request *r)
 {
 	list_add_tail(&r->node, &eng->state.queued);
+}
+
+/* Is a change under way, or waiting? */
+bool cowp_state_busy(struct cowp_engine *eng)
+{
+	return eng->state.busy || !list_empty(&eng->state.queued);
 }
 
 void cowp_state_run(struct cowp_engine *eng)

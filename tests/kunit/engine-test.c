@@ -357,6 +357,33 @@ static void every_allocation_may_fail(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, world_allocated, 0);
 }
 
+/* A change of mode outlives the message that asked for it. */
+static void protect_cancelled_and_sent_again(struct kunit *test)
+{
+	struct world_setup setup = { 0 };
+	struct world *w = world_new(test, &setup);
+	struct cowp_msg first = { .op = COWP_MSG_PROTECT }, second = first;
+
+	world_start(w, true);
+	world_create(w);
+	w->fate = hold_diff_writes;
+	w->msg_done = false;
+	cowp_engine_message(w->eng, &first);
+	world_settle(w);
+	KUNIT_EXPECT_TRUE(test, cowp_engine_message_cancel(w->eng, &first));
+	KUNIT_EXPECT_EQ(test, w->msg_error, -EINTR);
+	w->msg_done = false;
+	cowp_engine_message(w->eng, &second);
+	world_settle(w);
+	KUNIT_EXPECT_FALSE(test, w->msg_done);
+	w->fate = NULL;
+	world_settle(w);
+	KUNIT_EXPECT_TRUE(test, w->msg_done);
+	KUNIT_EXPECT_EQ(test, w->msg_error, 0);
+	KUNIT_EXPECT_EQ(test, cowp_engine_status(w->eng)->mode, COWP_MODE_PROTECTED);
+	world_close(w);
+}
+
 static void memory_is_what_status_says(struct kunit *test)
 {
 	struct world_setup setup = { 0 };
@@ -386,6 +413,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(normal_fault_gives_up, fault_gen_params),
 	KUNIT_CASE(unreadable_sectors_cost_a_chunk_only),
 	KUNIT_CASE(reset_of_a_blocked_volume),
+	KUNIT_CASE(protect_cancelled_and_sent_again),
 	KUNIT_CASE(every_allocation_may_fail),
 	KUNIT_CASE(memory_is_what_status_says),
 	{}

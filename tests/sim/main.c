@@ -66,7 +66,7 @@ static void job(const struct run *r, u32 nr, struct stats *stats)
 			return;
 		history_make(&h, history_seed(r, index), &r->opt);
 		stats->seed = h.seed;
-		alarm(history_seconds(r));
+		limit_processor_time(history_seconds(r));
 		good = history_run(&h, stats, false);
 		history_free(&h);
 		if (!good) {
@@ -155,7 +155,7 @@ static bool run(const struct run *r)
 		if (!failed++)
 			failed_seed = stats[i].seed;
 		printf("job %u: history %llu %s\n", i, stats[i].seed,
-		       WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "does not end" :
+		       WIFSIGNALED(status) && WTERMSIG(status) == SIGVTALRM ? "does not end" :
 		       WIFEXITED(status) && WEXITSTATUS(status) == 3 ? "diverges" :
 		       "died");
 		if (r->stop_on_first) {

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -9,6 +10,13 @@
 #include "shrink.h"
 
 #define EXIT_FAILED	3
+
+void limit_processor_time(u32 seconds)
+{
+	struct itimerval limit = { .it_value.tv_sec = seconds };
+
+	setitimer(ITIMER_VIRTUAL, &limit, NULL);
+}
 
 enum run_end run_apart(const struct history *h, struct stats *shared, bool trace, bool loud,
 		       u32 seconds)
@@ -30,7 +38,7 @@ enum run_end run_apart(const struct history *h, struct stats *shared, bool trace
 			dup2(null, STDERR_FILENO);
 			dup2(null, STDOUT_FILENO);
 		}
-		alarm(seconds);
+		limit_processor_time(seconds);
 		status = history_run(h, shared, trace) ? 0 : EXIT_FAILED;
 		fflush(stdout);
 		_exit(status);
@@ -41,7 +49,7 @@ enum run_end run_apart(const struct history *h, struct stats *shared, bool trace
 		return RUN_GOOD;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILED)
 		return RUN_FAILED;
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGVTALRM)
 		return RUN_STUCK;
 	return RUN_DIED;
 }

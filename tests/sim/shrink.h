@@ -13,6 +13,9 @@ enum run_end {
 	RUN_STUCK,	/* no end */
 };
 
+/* SIGVTALRM to this process after so many seconds of its own: the machine may be busy. */
+void limit_processor_time(u32 seconds);
+
 /* @shared: where the process tells of the failure.  @loud: let it write to stderr. */
 enum run_end run_apart(const struct history *h, struct stats *shared, bool trace, bool loud,
 		       u32 seconds);
