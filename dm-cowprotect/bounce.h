@@ -18,7 +18,7 @@
  * @node:	in cowp_reader.idle
  * @bio:	for reading into it
  * @vecs:	likewise
- * @blocks:	the chunk, and one more for a bad map
+ * @blocks:	the chunk's, and the one behind them for a bad map
  * @csum:	checksums of its blocks
  */
 struct cowp_bounce {

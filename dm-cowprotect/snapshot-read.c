@@ -346,7 +346,7 @@ static blk_status_t check_bad(struct cowp_snap_io *io, u32 i, const struct part 
 {
 	const struct cowp_found *f = &io->lookup.found[i];
 	u64 sector = f->sector + (1U << io->port->chunk_shift);
-	void *block = b->blocks[ARRAY_SIZE(b->csum)];
+	void *block = b->blocks[chunk_bytes(io) / COWP_BLOCK_SIZE];
 	const struct cowp_badmap *map = block;
 	int r;
 
@@ -543,7 +543,8 @@ int cowp_snapshot_read(struct cowp_snap *snap, struct bio *bio)
  * cowp_snapshot_give_back - give back what waits for recovery
  * @snap:	a target in a noflush suspend
  *
- * Any context.  Reads that are further go on: they end when the devices answer.
+ * Process context; does not sleep.  Reads that are further go on: they end when
+ * the devices answer.
  */
 void cowp_snapshot_give_back(struct cowp_snap *snap)
 {
