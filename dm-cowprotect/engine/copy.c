@@ -110,7 +110,8 @@ static void wait_in_line(struct cowp_engine *eng, struct cowp_waiter *w)
  * cowp_log_write - find or make the copies that a write needs
  *
  * Goes on where the write stopped the last time.  The write ends up with the
- * last batch that one of its chunks is in: batches are released in order.
+ * last batch that one of its chunks is in: batches are released in order.  If
+ * that one is gone, it may have dropped its copy (start_salvage()).
  */
 void cowp_log_write(struct cowp_engine *eng, struct cowp_waiter *w)
 {
@@ -145,7 +146,7 @@ void cowp_log_write(struct cowp_engine *eng, struct cowp_waiter *w)
 	if (b)
 		list_add_tail(&w->node, &b->waiters);
 	else
-		port_write_done(eng->port, w, COWP_GO);
+		port_write_done(eng->port, w, cowp_log_preserved(eng, w) ? COWP_GO : COWP_AGAIN);
 }
 
 /* Let those that wait in line try again, as far as resources go. */

@@ -646,6 +646,7 @@ u64 cowp_log_replay_point(struct cowp_engine *eng);
 int cowp_log_segment(struct cowp_engine *eng, struct cowp_batch *b, u32 slots, u32 entries);
 struct cowp_batch *cowp_batch_new(struct cowp_engine *eng);
 void cowp_batch_unused(struct cowp_engine *eng, struct cowp_batch *b);
+bool cowp_log_preserved(struct cowp_engine *eng, const struct cowp_waiter *w);
 void cowp_batch_retire(struct cowp_engine *eng, struct cowp_batch *b);
 void cowp_batch_written(struct cowp_engine *eng, struct cowp_batch *b, struct cowp_io *io);
 int cowp_log_epoch(struct cowp_engine *eng, struct cowp_create *create);

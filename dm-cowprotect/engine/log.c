@@ -362,10 +362,12 @@ static void release_copy(struct cowp_engine *eng, struct cowp_batch *b, struct c
 }
 
 /*
+ * cowp_log_preserved - may the write go?
+ *
  * The batch that a write waited for was the last of its chunks' when it came.
  * Since then a copy may have been dropped, or the gate shut: look again.
  */
-static bool all_preserved(struct cowp_engine *eng, const struct cowp_waiter *w)
+bool cowp_log_preserved(struct cowp_engine *eng, const struct cowp_waiter *w)
 {
 	u32 i;
 
@@ -398,7 +400,7 @@ static void release(struct cowp_engine *eng, struct cowp_batch *b)
 
 	list_for_each_entry_safe(w, next_w, &b->waiters, node) {
 		list_del_init(&w->node);
-		port_write_done(eng->port, w, all_preserved(eng, w) ? COWP_GO : COWP_AGAIN);
+		port_write_done(eng->port, w, cowp_log_preserved(eng, w) ? COWP_GO : COWP_AGAIN);
 	}
 	if (b->create)
 		cowp_snapshot_recorded(eng, b->create, 0);
