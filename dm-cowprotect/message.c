@@ -126,7 +126,8 @@ static void cancel_fn(struct cowp_port *p, struct cowp_request *r)
 
 static struct errand *errand_new(enum cowp_msg_op op, bool flag)
 {
-	struct errand *e = kzalloc(sizeof(*e), GFP_KERNEL);
+	/* Write-back may wait for this very message. */
+	struct errand *e = kzalloc(sizeof(*e), GFP_NOIO);
 
 	if (!e)
 		return NULL;
