@@ -31,8 +31,9 @@ static inline void bio_list_merge_init(struct bio_list *to, struct bio_list *fro
 /**
  * struct cowp_open - a block device that is held open without a claim
  * @bdev:	the device
- *
- * The rest is whatever this kernel wants back at the close.
+ * @file:	what this kernel wants back at the close
+ * @handle:	likewise, older
+ * @mode:	likewise, oldest
  */
 struct cowp_open {
 	struct block_device *bdev;

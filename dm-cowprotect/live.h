@@ -33,7 +33,7 @@ struct cowp_live {
  * cowp_live_port - the activation of a live target of any table
  * @live:	the target
  *
- * Any context.  Returns it with a reference.
+ * Process context; does not sleep.  Returns it with a reference.
  */
 static inline struct cowp_port *cowp_live_port(struct cowp_live *live)
 {

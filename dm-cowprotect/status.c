@@ -20,7 +20,7 @@
  * @p:		the activation
  * @s:		out: a copy of the engine's status with counters since then
  *
- * Any context.
+ * Process context; does not sleep.
  */
 void cowp_status_counters(struct cowp_port *p, struct cowp_status *s)
 {
@@ -38,7 +38,7 @@ void cowp_status_counters(struct cowp_port *p, struct cowp_status *s)
  * cowp_status_reset - count from zero
  * @p:		the activation
  *
- * Any context.
+ * Process context; does not sleep.
  */
 void cowp_status_reset(struct cowp_port *p)
 {

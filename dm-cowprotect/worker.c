@@ -65,7 +65,7 @@ void cowp_port_flag(struct cowp_port *p, enum cowp_port_flag flag)
  * @p:		the activation
  * @diff:	the device, one reference of the caller's goes along; NULL: none
  *
- * Any context.
+ * Process context; does not sleep.
  */
 void cowp_port_set_diff(struct cowp_port *p, struct cowp_leg *diff)
 {
@@ -85,7 +85,7 @@ void cowp_port_set_diff(struct cowp_port *p, struct cowp_leg *diff)
  * @p:		the activation
  * @sectors:	from now on
  *
- * Any context.
+ * Process context; does not sleep.
  */
 void cowp_port_set_sectors(struct cowp_port *p, u64 sectors)
 {
@@ -122,7 +122,7 @@ struct cowp_leg *cowp_port_leg(struct cowp_port *p, enum cowp_dev dev)
  * @r:		what; initialised but for @list and @done.  Its function may free
  *		it if nobody waits for it
  *
- * May sleep, but does not.
+ * Process context; does not sleep.
  */
 void cowp_port_post(struct cowp_port *p, struct cowp_request *r)
 {

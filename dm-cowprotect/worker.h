@@ -74,6 +74,7 @@ enum cowp_port_flag {
  * @started:	recovery was started
  * @start_by:	engine time at which it starts without the diff device if that
  *		is still in the hands of the activation before
+ * @closing:	the closing checkpoint was asked for
  * @closed:	the closing checkpoint has ended, well or not
  * @retired:	cancelled; only waits for I/O
  * @close_msg:	for the engine

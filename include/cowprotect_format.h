@@ -85,6 +85,7 @@
  * @block:	this block's own number in the area
  * @session:	the activation that wrote the block
  * @incarnation: the segment's, 0 in the fixed places and bodies
+ * @reserved:	zero
  */
 struct cowp_header {
 	__le32 magic;
@@ -127,6 +128,7 @@ struct cowp_header {
  * @replay_batch: batches up to this one are in runs, later ones in the log
  * @last_batch:	the last batch number given out when this was written
  * @created:	seconds since 1970, of the format
+ * @reserved:	zero
  */
 struct cowp_root {
 	struct cowp_header header;
@@ -162,6 +164,7 @@ struct cowp_root {
  * @session:	the activation that owns the area
  * @mode:	enum cowp_mode
  * @lost:	1: the snapshots were given up
+ * @reserved:	zero
  *
  * The copies are written one after the other, a change is durable only when
  * both are.
@@ -213,7 +216,8 @@ struct cowp_snapshot_rec {
 /*
  * A fragment of an index run: a bulk-loaded tree of @blocks blocks from @block
  * on, leaves first, then each level above in turn, the root last.  Fragments
- * of one run have disjoint ranges of keys.
+ * made of one memtable have disjoint ranges of keys; a replay writes both
+ * memtables as one run, and the fragments of one may overlap those of the other.
  */
 struct cowp_fragment_rec {
 	__le64 first_key;
@@ -286,6 +290,8 @@ struct cowp_segment_header {
  * @epoch:	the current epoch, so that none is ever used twice
  * @home:	which home this block is for
  * @count:	entries
+ * @reserved:	zero
+ * @entries:	struct cowp_entry, each with its block checksums behind it
  */
 struct cowp_summary {
 	struct cowp_header header;
@@ -319,6 +325,7 @@ enum cowp_entry_type {
  * @type:	enum cowp_entry_type
  * @part:	which of the batch's summary blocks this one is
  * @parts:	in how many summary blocks the batch has entries
+ * @reserved:	zero
  */
 struct cowp_entry {
 	__le64 key;

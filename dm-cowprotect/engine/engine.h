@@ -202,6 +202,9 @@ struct cowp_msg {
  * @id:		the epoch that it opened
  * @deleting:	on its way out: listed, not to be opened
  * @leaving:	not in the manifest being written
+ * @created:	seconds since 1970
+ * @live_sectors: size of the live volume then
+ * @label:	zero-padded, without white space
  */
 struct cowp_snapshot {
 	u32 id;
@@ -214,25 +217,43 @@ struct cowp_snapshot {
 
 /**
  * struct cowp_status - the status line's figures
+ * @mode:	enum cowp_mode
+ * @state:	enum cowp_state
+ * @fault:	enum cowp_fault
+ * @error:	-errno of the fault
+ * @detail:	what is wrong with the area, in words, or NULL
+ * @low_water:	fewer chunks are free than cowp_config.low_water
+ * @marked:	state lost: the mark is on the disk
+ * @snapshots:	how many
+ * @oldest:	id, 0 without snapshots
+ * @newest:	likewise
+ * @used_chunks: of @total_chunks
+ * @total_chunks: that the area has room for
+ * @memory_used: bytes
+ * @memory_limit: likewise
+ * @preserved:	chunks copied since activation or stats_reset, as all below
+ * @batches:	that they were copied in
+ * @diff_writes: writes to the diff device that carry data
+ * @diff_flushes: flushes of it
+ * @diff_bytes:	written to it
  *
  * Written by the worker; any context may read it, each figure for itself.
  */
 struct cowp_status {
-	u32 mode;		/* enum cowp_mode */
-	u32 state;		/* enum cowp_state */
-	u32 fault;		/* enum cowp_fault */
-	int error;		/* -errno of the fault */
-	const char *detail;	/* what is wrong with the area, in words, or NULL */
+	u32 mode;
+	u32 state;
+	u32 fault;
+	int error;
+	const char *detail;
 	bool low_water;
-	bool marked;		/* state lost: the mark is on the disk */
+	bool marked;
 	u32 snapshots;
 	u32 oldest;
 	u32 newest;
 	u64 used_chunks;
 	u64 total_chunks;
-	u64 memory_used;	/* bytes */
+	u64 memory_used;
 	u64 memory_limit;
-	/* counters since activation or stats_reset */
 	u64 preserved;
 	u64 batches;
 	u64 diff_writes;
@@ -305,6 +326,7 @@ int cowp_engine_new(struct cowp_engine **eng, const struct cowp_config *cfg,
 
 /**
  * cowp_engine_free - take an engine apart
+ * @eng:	the engine
  *
  * May sleep.  No io may be in flight, no waiter, lookup or message be owned by
  * the engine: close it first, or cancel it.
@@ -313,6 +335,7 @@ void cowp_engine_free(struct cowp_engine *eng);
 
 /**
  * cowp_engine_cancel - hand everything back
+ * @eng:	the engine
  *
  * Waiters come back with COWP_AGAIN, lookups with -ESTALE, messages with
  * -ESHUTDOWN; nothing is submitted from now on.
@@ -325,6 +348,8 @@ const u8 *cowp_engine_uuid(struct cowp_engine *eng);			/* any context */
 
 /**
  * cowp_engine_snapshots - the snapshot table, oldest first
+ * @eng:	the engine
+ * @table:	out
  *
  * Returns the number of entries; they stay until the engine's next call.
  */
@@ -354,6 +379,7 @@ void cowp_engine_io_done(struct cowp_engine *eng, struct cowp_io *io);
 
 /**
  * cowp_engine_run - go on
+ * @eng:	the engine
  * @now:	milliseconds, monotonic
  *
  * Returns the time of the next call even if nothing happens, ~0 for never.
@@ -362,6 +388,8 @@ u64 cowp_engine_run(struct cowp_engine *eng, u64 now);
 
 /**
  * cowp_chunk_crc - checksum of a chunk from those of its blocks
+ * @csum:	crc32c of each block
+ * @blocks:	how many
  *
  * Any context.  With one block a chunk it is the block's own.
  */

@@ -75,6 +75,8 @@ static inline void cowp_count_flip(struct cowp_count *c)
 
 /**
  * cowp_count_idle - has everyone of a parity left?
+ * @c:		the count
+ * @parity:	which users
  *
  * Worker.  @out is summed before @in: whoever leaves between the two sums is
  * counted as inside, never the other way round.
@@ -123,6 +125,8 @@ static inline enum cowp_gate_word cowp_gate_enter(struct cowp_gate *g, u32 *pari
 
 /**
  * cowp_gate_leave - a mutating operation completed, or turned back
+ * @g:		the gate
+ * @parity:	from cowp_gate_enter()
  *
  * Any context.  Returns true if the worker must be woken, since it waits for
  * the gate to run empty.
@@ -163,12 +167,12 @@ static inline bool cowp_gate_idle(struct cowp_gate *g)
 /**
  * struct cowp_frame - a page of preserved bits
  * @seq:	odd while the frame changes its page
+ * @loading:	the worker's: the page is being rebuilt
  * @tag:	page and epoch, or COWP_NO_TAG
  * @bits:	set: the chunk's old content is durable for that epoch
- *
- * The rest belongs to the worker: @pins counts what keeps the page from being
- * evicted, @used is for the choice of a victim, @waiters the writes that wait
- * for the page to be rebuilt.
+ * @pins:	the worker's: what keeps the page from being evicted
+ * @used:	the worker's: for the choice of a victim
+ * @waiters:	the worker's: writes that wait for the page to be rebuilt
  */
 struct cowp_frame {
 	u32 seq;
@@ -205,6 +209,9 @@ static inline struct cowp_frame *cowp_bits_set_of(const struct cowp_bits *b, u64
 
 /**
  * cowp_bits_test - is the chunk's old content durable for the epoch?
+ * @b:		the cache
+ * @chunk:	number
+ * @epoch:	as in cowp_fast.epoch
  *
  * Any context, without a lock.  False when that is not known.  The caller must
  * be inside the gate, or the epoch may end between the answer and its use.
@@ -282,6 +289,9 @@ static inline void cowp_seqs_raise(struct cowp_seqs *s, u64 chunk)
 
 /**
  * cowp_seqs_sample - sum of the counts of a range of chunks
+ * @s:		the counts
+ * @chunk:	first chunk
+ * @count:	chunks
  *
  * Any context.  Counts only grow, so equal sums mean that none moved.  Before
  * the lookup call it plainly; after reading the live device, when the data is

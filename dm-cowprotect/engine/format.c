@@ -20,7 +20,7 @@ const char * const cowp_state_words[COWP_STATE_COUNT] = {
 };
 
 const char * const cowp_fault_words[COWP_FAULT_COUNT] = {
-#define COWP_WORD(name, word, remedy) \
+#define COWP_WORD(name, word, ...) \
 	[COWP_FAULT_##name] = word,
 	COWP_FAULTS(COWP_WORD)
 #undef COWP_WORD

@@ -89,6 +89,9 @@ struct cowp_geometry {
 
 /**
  * cowp_geometry_init - compute the layout of a log segment
+ * @g:		out, but for @segments and @first_segment
+ * @chunk_blocks: blocks a chunk
+ * @segment_blocks: blocks a segment
  *
  * Returns NULL or what is wrong with the sizes.
  */
@@ -131,6 +134,11 @@ u32 cowp_tree_records(u32 blocks);
 /**
  * cowp_seal - fill in a metadata block's header, its checksum last
  * @block:	4 KiB
+ * @magic:	its kind
+ * @uuid:	the area's
+ * @nr:		where it is written
+ * @session:	of this activation
+ * @incarnation: of the segment that it is in, 0 outside
  */
 void cowp_seal(void *block, u32 magic, const u8 *uuid, u64 nr, u32 session, u32 incarnation);
 

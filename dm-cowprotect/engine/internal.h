@@ -44,10 +44,12 @@ enum {
 
 /**
  * struct cowp_segment - an entry of the segment table
+ * @incarnation: as in struct cowp_segment_rec
+ * @max_epoch:	likewise
+ * @live:	likewise
+ * @kind:	likewise, or COWP_SEGMENT_LIMBO*
  * @freeing:	free in the manifest that is being written
  * @hung:	a write to it was given up unseen: not reused by this activation
- *
- * The others as in struct cowp_segment_rec.
  */
 struct cowp_segment {
 	u32 incarnation;
@@ -104,15 +106,19 @@ struct cowp_listed {
 /**
  * struct cowp_segments - the segment table and the open list
  * @table:	of @count entries
+ * @count:	number of segments
  * @free:	of kind FREE
  * @limbo:	of both limbo kinds
  * @next:	where the search for a free one starts
+ * @limbo_waits: there are some of kind LIMBO_WAIT
  * @limbo_parity: of the readers that those of kind LIMBO_WAIT wait for
  * @reserve:	segments that copies leave for runs (see segment.c)
  * @target:	unopened segments that a manifest should list
  * @ready:	listed ones that may be opened
  * @listed:	the open list
  * @unused:	idle struct cowp_listed of @pool
+ * @listed_count: entries of @listed
+ * @pool:	all of them
  */
 struct cowp_segments {
 	struct cowp_segment *table;
@@ -399,6 +405,10 @@ struct cowp_loader {
 
 /**
  * struct cowp_put - one block to a fixed place, durable before the callback
+ * @io:		the write
+ * @flush:	what follows it where the device has no FUA
+ * @busy:	not to be used
+ * @then:	the callback; 0 or -errno
  *
  * While the completion of a write there was not seen it stays @busy: a fixed
  * place cannot be written elsewhere.
@@ -414,6 +424,10 @@ struct cowp_put {
  * struct cowp_state_request - a change of the state blocks
  * @node:	the writer's
  * @fields:	COWP_SET_* of what to change
+ * @generation:	new value
+ * @session:	likewise
+ * @mode:	likewise
+ * @lost:	likewise
  * @then:	called when both copies are durable, or with an error
  */
 struct cowp_state_request {
@@ -439,6 +453,7 @@ struct cowp_state_request {
  * @sequence:	last one used
  * @copy:	which is being written
  * @busy:	a change is under way
+ * @put:	writes the copy
  * @queued:	requests for the next change
  * @serving:	requests of this one
  */
@@ -476,8 +491,13 @@ enum cowp_checkpoint_step {
  * @slot:	where the newest manifest is whose root is durable
  * @generation:	last one composed
  * @body:	blocks for the largest body
+ * @body_capacity: how many
  * @body_written: blocks of it that are submitted
+ * @io:		for the body
+ * @flush:	between the body and the root
+ * @root:	writes the root
  * @super:	of the manifest being written
+ * @state:	raises the generation in the state blocks
  * @waiting:	struct cowp_msg for the next one
  * @serving:	struct cowp_msg for this one
  */

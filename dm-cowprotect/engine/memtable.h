@@ -49,6 +49,9 @@ void cowp_memtable_reset(struct cowp_memtable *t, u64 base_batch);
 
 /**
  * cowp_memtable_insert - add a record
+ * @t:		the table
+ * @rec:	copied
+ * @batch:	which wrote it
  * @random:	for the height of the node
  *
  * Of two records with one key that of the lower batch stays: the first durable

@@ -28,7 +28,7 @@
 	X(RESETTING,	BLOCKED)	/* reset: the lost mark is being written */
 
 enum cowp_phase {
-#define COWP_PHASE_ENUM(name, state)	COWP_PHASE_##name,
+#define COWP_PHASE_ENUM(name, ...)	COWP_PHASE_##name,
 	COWP_PHASES(COWP_PHASE_ENUM)
 #undef COWP_PHASE_ENUM
 	COWP_PHASE_COUNT
