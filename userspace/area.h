@@ -65,7 +65,7 @@ struct findings {
 void finding(struct findings *f, u64 block, const char *fmt, ...) __printf(3, 4);
 void note(struct findings *f, u64 block, const char *fmt, ...) __printf(3, 4);
 
-/**
+/*
  * struct fixed - the fixed blocks
  * @kind:	what cowp_area_probe() says
  * @info:	likewise
@@ -94,7 +94,7 @@ struct fixed {
 void fixed_read(struct fixed *f, const struct area *a);
 void fixed_free(struct fixed *f);
 
-/**
+/*
  * struct manifest - a manifest in memory
  * @super:	its root
  * @slot:	of the root
@@ -117,7 +117,7 @@ struct manifest {
 	u64 section[COWP_SECTION_COUNT];
 };
 
-/**
+/*
  * manifest_read - read a root's body
  * @m:		out
  * @f:		where to tell what is wrong with it
@@ -127,7 +127,7 @@ struct manifest {
 bool manifest_read(struct manifest *m, const struct area *a, const struct cowp_super *super,
 		   u32 slot, struct findings *f);
 
-/**
+/*
  * manifest_choose - read the manifest that recovery would take
  * @m:		out
  * @fixed:	its @slot changes where recovery falls back

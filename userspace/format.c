@@ -51,7 +51,8 @@ static int take_options(struct options *o, int argc, char **argv)
 			if (!is_power_of_2(o->chunk_sectors) ||
 			    o->chunk_sectors < COWP_BLOCK_SECTORS ||
 			    o->chunk_sectors > COWP_MAX_CHUNK_BLOCKS * COWP_BLOCK_SECTORS)
-				return tool_usage(a, "--chunk: '%s' is not a power of two from 4K to 1M",
+				return tool_usage(a,
+						  "--chunk: '%s' is not a power of two from 4K to 1M",
 						  optarg);
 			break;
 		case 'u':
@@ -80,7 +81,8 @@ static int take_options(struct options *o, int argc, char **argv)
 	if (o->live && o->live_sectors)
 		return tool_usage(a, "--live and --live-size exclude each other");
 	if (!o->live && !o->live_sectors)
-		return tool_usage(a, "the size of the live volume is missing (--live or --live-size)");
+		return tool_usage(a,
+				  "the size of the live volume is missing (--live or --live-size)");
 	if (optind == argc)
 		return tool_usage(a, "the diff device is missing");
 	if (optind + 1 < argc)
@@ -100,11 +102,13 @@ static bool live_fits(struct options *o, const struct area *diff)
 		return false;
 	o->live_sectors = live.sectors;
 	if (area_same(&live, diff))
-		tool_error(o->diff, "is the live device too; give another one to keep old chunks on");
+		tool_error(o->diff,
+			   "is the live device too; give another one to keep old chunks on");
 	else if (!live.sectors)
 		tool_error(o->live, "the live device is empty; check the name");
 	else if (o->chunk_sectors < live.block_sectors)
-		tool_error(o->live, "its blocks of %u bytes are larger than a chunk; give a larger --chunk",
+		tool_error(o->live,
+			   "its blocks of %u bytes are larger than a chunk; give a larger --chunk",
 			   live.block_sectors << SECTOR_SHIFT);
 	else
 		good = true;
@@ -124,12 +128,14 @@ static bool diff_fits(const struct options *o, const struct area *diff)
 		return false;
 	}
 	if (o->live_sectors > max) {
-		tool_error(o->diff, "a live volume of %s has too many chunks; give a larger --chunk",
+		tool_error(o->diff,
+			   "a live volume of %s has too many chunks; give a larger --chunk",
 			   tool_size(have, o->live_sectors << SECTOR_SHIFT));
 		return false;
 	}
 	if (o->chunk_sectors < diff->block_sectors) {
-		tool_error(o->diff, "its blocks of %u bytes are larger than a chunk; give a larger --chunk",
+		tool_error(o->diff,
+			   "its blocks of %u bytes are larger than a chunk; give a larger --chunk",
 			   diff->block_sectors << SECTOR_SHIFT);
 		return false;
 	}
@@ -154,10 +160,12 @@ static bool holds_ours(const struct area *diff)
 			   snapshots ? " that may have snapshots" : "");
 		return true;
 	case COWP_AREA_CORRUPT:
-		tool_error(diff->path, "holds a damaged diff area; see cowprotect check, or give --force to overwrite it");
+		tool_error(diff->path,
+			   "holds a damaged diff area; see cowprotect check, or give --force to overwrite it");
 		return true;
 	case COWP_AREA_UNSUPPORTED:
-		tool_error(diff->path, "holds a diff area of a newer version; give --force to overwrite it");
+		tool_error(diff->path,
+			   "holds a diff area of a newer version; give --force to overwrite it");
 		return true;
 	case COWP_AREA_UNREADABLE:
 		tool_error(diff->path, "cannot be read; see the kernel log");
@@ -190,7 +198,8 @@ static bool holds_signature(const struct area *diff)
 		tool_error(diff->path, "holds a signature of type %s; give --force to overwrite it",
 			   type);
 	else if (ret == -2)
-		tool_error(diff->path, "holds more than one signature; give --force to overwrite it");
+		tool_error(diff->path,
+			   "holds more than one signature; give --force to overwrite it");
 	else if (ret < 0)
 		tool_error(diff->path, "cannot be probed for signatures: %s; see the kernel log",
 			   strerror(errno));
@@ -232,10 +241,12 @@ static bool holds_data(const struct area *diff)
 
 			found = error || memchr_inv(block, 0, COWP_BLOCK_SIZE);
 			if (error)
-				tool_error(diff->path, "block %llu cannot be read: %s; see the kernel log",
+				tool_error(diff->path,
+					   "block %llu cannot be read: %s; see the kernel log",
 					   first + i, strerror(-error));
 			else if (found)
-				tool_error(diff->path, "is not blank (block %llu); give --force to overwrite it",
+				tool_error(diff->path,
+					   "is not blank (block %llu); give --force to overwrite it",
 					   first + i);
 		}
 	}

@@ -45,7 +45,8 @@ static void take_snapshot(struct reader *r, const struct cowp_snapshot_rec *rec)
 	u32 id = le32_to_cpu(rec->id);
 
 	if (m->snapshot_count == COWP_MAX_SNAPSHOTS) {
-		finding(r->f, r->block, "snapshot table: more than %u snapshots; recovery refuses the area",
+		finding(r->f, r->block,
+			"snapshot table: more than %u snapshots; recovery refuses the area",
 			COWP_MAX_SNAPSHOTS);
 		return;
 	}
@@ -133,7 +134,8 @@ static void take_open(struct reader *r, const struct cowp_open_rec *rec)
 			"open list: segment %u of %u; recovery refuses the area",
 			le32_to_cpu(rec->segment), m->geo.segments);
 	else if (m->open_count == COWP_OPEN_LIST_MAX)
-		finding(r->f, r->block, "open list: more than %u segments; recovery refuses the area",
+		finding(r->f, r->block,
+			"open list: more than %u segments; recovery refuses the area",
 			COWP_OPEN_LIST_MAX);
 	else
 		m->open[m->open_count++] = *rec;

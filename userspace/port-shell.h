@@ -26,7 +26,7 @@ enum port_fate {
 	PORT_DIE,	/* the machine stops: port_pump() carries out nothing more */
 };
 
-/**
+/*
  * struct cowp_port - an engine's surroundings
  * @eng:	the engine
  * @fd:		of each device; the live one may be -1, it is then all zero

@@ -98,7 +98,8 @@ const char *tool_size(char buf[TOOL_SIZE_CHARS], u64 bytes)
 		unit++;
 	}
 	if (rest)
-		snprintf(buf, TOOL_SIZE_CHARS, "%llu.%llu %s", whole, rest * 10 / 1024, units[unit]);
+		snprintf(buf, TOOL_SIZE_CHARS, "%llu.%llu %s", whole, rest * 10 / 1024,
+			 units[unit]);
 	else
 		snprintf(buf, TOOL_SIZE_CHARS, "%llu %s", whole, units[unit]);
 	return buf;

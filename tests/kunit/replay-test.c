@@ -32,7 +32,7 @@ struct crafted {
 	u32 slot;
 };
 
-/**
+/*
  * struct log_case - batches in the order of their places
  * @want:	content of the chunk in the snapshot; 0: as on the live volume
  * @fault:	or the fault that recovery must end with

@@ -68,7 +68,7 @@ struct cowp_port {
 	struct kunit *test;
 };
 
-/**
+/*
  * struct world - all of it
  * @port:	the engine's handle
  * @eng:	the engine, NULL between two activations

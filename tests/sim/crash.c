@@ -10,14 +10,14 @@ u32 crash_list(struct device *d, struct crash_write *list, u32 max)
 	u32 n = 0;
 
 	list_for_each_entry(io, &d->cached, node) {
-		if (n < max)
+		if (list && n < max)
 			list[n] = (struct crash_write) { .io = io };
 		n++;
 	}
 	list_for_each_entry(io, &d->flying, node) {
 		if (io->op != DIO_WRITE)
 			continue;
-		if (n < max)
+		if (list && n < max)
 			list[n] = (struct crash_write) { .io = io };
 		n++;
 	}
@@ -46,7 +46,7 @@ static void tear(const struct dio *io, u8 *mask, struct rng *rng)
 				u64 sector = (u64)io->piece[i].block * PAGE_SECTORS + bit;
 				bool first = sector < io->sector + cut;
 
-				if (first == (how == 2))
+				if (how == 2 ? first : !first)
 					mask[i] |= 1 << bit;
 			}
 			break;

@@ -429,7 +429,7 @@ static void every_outcome(struct sim *s, struct outcomes *all, struct crash_writ
 		add_outcome(s, all, outcome_of(s, list, live, count));
 		for (i = 0; i < count; i++) {
 			for (j = i + 1; j < count; j++) {
-				if (!(mask >> i & mask >> j & 1) ||
+				if (!((mask >> i) & (mask >> j) & 1) ||
 				    !same_place(list[i].io, list[j].io))
 					continue;
 				swap(list[i], list[j]);

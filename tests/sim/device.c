@@ -460,7 +460,7 @@ void device_submit(struct dio *io)
 			break;
 		case 1:
 			if (io->op == DIO_WRITE && !io->hung)
-				event_add(&d->sim->queue, start + rng_below(d->rng, t + 1) , 0,
+				event_add(&d->sim->queue, start + rng_below(d->rng, t + 1), 0,
 					  land_event, io);
 			break;
 		default:

@@ -47,7 +47,7 @@ struct piece {
 	struct page *page;
 };
 
-/**
+/*
  * struct dio - a transfer
  * @node:	in the device's list of those in flight or in the cache
  * @fate:	0 or the -errno that it will complete with
@@ -76,7 +76,7 @@ struct dio {
 	struct piece piece[];
 };
 
-/**
+/*
  * struct device_faults - how many of the next I/Os meet what
  * @bad:	sectors that cannot be read until they are written, a byte each
  */
@@ -91,7 +91,7 @@ struct device_faults {
 	u32 nr_bad;
 };
 
-/**
+/*
  * struct device - see above
  * @visible:	what a read finds
  * @durable:	what is safe from a power cut

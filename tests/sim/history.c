@@ -7,7 +7,8 @@
 #include "history.h"
 
 static const char * const op_names[OP_TYPES] = {
-#define OP_NAME(name)	[OP_##name] = #name,
+#define OP_NAME(name) \
+	[OP_##name] = #name,
 	OPS(OP_NAME)
 #undef OP_NAME
 };
@@ -232,10 +233,11 @@ void history_print(const struct history *h)
 
 	for (i = 0; i < h->nr; i++)
 		kept += !h->ops[i].dropped;
-	printf("history %llu: %u operations, live %llu sectors of %u, diff %llu sectors of %u, "
-	       "chunk %u blocks, caps live %u diff %u, %s, %s faults\n",
+	printf("history %llu: %u operations, live %llu sectors of %u, diff %llu sectors of %u, ",
 	       h->seed, kept, su->live_sectors, su->live_block_sectors, su->diff_sectors,
-	       su->diff_block_sectors, su->chunk_blocks, su->live_caps, su->diff_caps,
+	       su->diff_block_sectors);
+	printf("chunk %u blocks, caps live %u diff %u, %s, %s faults\n",
+	       su->chunk_blocks, su->live_caps, su->diff_caps,
 	       su->protected ? "protected" : "normal", su->faults ? "with" : "without");
 	if (kept > 300)
 		return;

@@ -244,29 +244,63 @@ int main(int argc, char **argv)
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
-		case 'c': r.cuts = strtoull(optarg, NULL, 0); break;
-		case 's': r.seed = strtoull(optarg, NULL, 0); break;
-		case 'j': r.jobs = strtoul(optarg, NULL, 0); break;
-		case 'h': r.histories = strtoull(optarg, NULL, 0); break;
-		case 'e': r.opt.exhaustive = true; break;
-		case 'b': r.opt.chunk_blocks = strtoul(optarg, NULL, 0); break;
-		case 'C': r.opt.caps = choose(optarg, caps, ARRAY_SIZE(caps)); break;
-		case 'f': r.opt.faults = choose(optarg, faults, ARRAY_SIZE(faults)); break;
-		case 'S': r.opt.states = strtoul(optarg, NULL, 0); break;
-		case 'o': r.opt.segment = strtoul(optarg, NULL, 0); break;
-		case '1': r.stop_on_first = true; break;
-		case 'q': r.quiet = true; break;
-		case 'r': do_replay = true; seed = strtoull(optarg, NULL, 0); break;
-		case 't': trace = true; break;
-		case 'k': r.shrink_seconds = strtoul(optarg, NULL, 0); break;
-		case 'R': r.opt.roomy = true; break;
+		case 'c':
+			r.cuts = strtoull(optarg, NULL, 0);
+			break;
+		case 's':
+			r.seed = strtoull(optarg, NULL, 0);
+			break;
+		case 'j':
+			r.jobs = strtoul(optarg, NULL, 0);
+			break;
+		case 'h':
+			r.histories = strtoull(optarg, NULL, 0);
+			break;
+		case 'e':
+			r.opt.exhaustive = true;
+			break;
+		case 'b':
+			r.opt.chunk_blocks = strtoul(optarg, NULL, 0);
+			break;
+		case 'C':
+			r.opt.caps = choose(optarg, caps, ARRAY_SIZE(caps));
+			break;
+		case 'f':
+			r.opt.faults = choose(optarg, faults, ARRAY_SIZE(faults));
+			break;
+		case 'S':
+			r.opt.states = strtoul(optarg, NULL, 0);
+			break;
+		case 'o':
+			r.opt.segment = strtoul(optarg, NULL, 0);
+			break;
+		case '1':
+			r.stop_on_first = true;
+			break;
+		case 'q':
+			r.quiet = true;
+			break;
+		case 'r':
+			do_replay = true;
+			seed = strtoull(optarg, NULL, 0);
+			break;
+		case 't':
+			trace = true;
+			break;
+		case 'k':
+			r.shrink_seconds = strtoul(optarg, NULL, 0);
+			break;
+		case 'R':
+			r.opt.roomy = true;
+			break;
 		case 'w':
 			op = history_op_by_name(optarg);
 			if (op == OP_TYPES)
 				usage();
 			r.opt.without |= 1U << op;
 			break;
-		default: usage();
+		default:
+			usage();
 		}
 	}
 	if (optind != argc || !r.jobs)

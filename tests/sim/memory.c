@@ -15,8 +15,8 @@
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 #else
-#define ASAN_POISON_MEMORY_REGION(p, n)		((void)(p))
-#define ASAN_UNPOISON_MEMORY_REGION(p, n)	((void)(p))
+#define ASAN_POISON_MEMORY_REGION(p, n)		((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n)	((void)(p), (void)(n))
 #endif
 
 /*
@@ -134,11 +134,12 @@ static u32 blocks_used;
 static void add_blocks(void)
 {
 	u8 *data = aligned_alloc(COWP_BLOCK_SIZE, (size_t)SLAB_BLOCKS * BLOCK_STRIDE);
+	struct block *more = realloc(blocks, (nr_blocks + SLAB_BLOCKS) * sizeof(*blocks));
 	u32 i;
 
-	blocks = realloc(blocks, (nr_blocks + SLAB_BLOCKS) * sizeof(*blocks));
-	if (!data || !blocks)
+	if (!data || !more)
 		abort();
+	blocks = more;
 	for (i = 0; i < SLAB_BLOCKS; i++) {
 		struct block *b = &blocks[nr_blocks + i];
 

@@ -216,7 +216,8 @@ void model_settle_live(struct sim *s)
 		u64 stamp = stamp_of(image_sector(img, i), s->seed, i);
 
 		if (!possible(m, i, stamp))
-			sim_fail(s, "live volume: sector %llu holds write %llx, which it cannot hold",
+			sim_fail(s,
+				 "live volume: sector %llu holds write %llx, which it cannot hold",
 				 i, stamp);
 		m->base[i] = stamp;
 		m->base_count[i] = s->live.count;
@@ -337,7 +338,8 @@ static void epoch_changed(struct sim *s, u32 from, u32 to)
 	if (to < from)
 		sim_fail(s, "the epoch went back from %u to %u", from, to);
 	if (s->inside)
-		sim_fail(s, "the epoch changed to %u with %u writes inside the gate", to, s->inside);
+		sim_fail(s, "the epoch changed to %u with %u writes inside the gate",
+			 to, s->inside);
 	if (to <= m->max_id)
 		sim_fail(s, "epoch %u is used again", to);
 	if (m->nr_snaps && m->snap[m->nr_snaps - 1].id >= to)
@@ -368,7 +370,8 @@ void model_observe(struct sim *s)
 			  cowp_mode_words[st->mode], cowp_fault_words[st->fault], st->error);
 		if (st->state == COWP_STATE_LOST) {
 			if (!m->may_lose)
-				sim_fail(s, "the snapshots were given up without need: mode %s, fault %s %d",
+				sim_fail(s,
+					 "the snapshots were given up without need: mode %s, fault %s %d",
 					 cowp_mode_words[st->mode], cowp_fault_words[st->fault],
 					 st->error);
 			m->lost = true;
@@ -435,7 +438,8 @@ static void created(struct sim *s, u32 id, const char *label)
 	struct model_snapshot *snap = model_find(&s->model, id);
 
 	if (!snap)
-		sim_fail(s, "creation of snapshot %u (%s) was acknowledged, but its epoch never began",
+		sim_fail(s,
+			 "creation of snapshot %u (%s) was acknowledged, but its epoch never began",
 			 id, label);
 	if (snap->label[0] && strcmp(snap->label, label))
 		sim_fail(s, "snapshot %u was created as %s, not as %s", id, label, snap->label);

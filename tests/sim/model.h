@@ -61,7 +61,7 @@ struct model_snapshot {
 #define MODEL_SNAPSHOTS	64U
 #define MODEL_LABELS	256U
 
-/**
+/*
  * struct model - see above
  * @snap:	snapshots that may exist, by rising id
  * @max_id:	largest id that anyone was told of

@@ -5,7 +5,7 @@
 #include "page.h"
 #include "crc32c.h"
 
-static u8 zeros[PAGE_BYTES] __attribute__((aligned(4096)));
+static u8 zeros[PAGE_BYTES] __aligned(4096);
 
 struct page page_zero = { .data = zeros, .ref = 1 };
 

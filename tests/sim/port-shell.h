@@ -29,6 +29,7 @@ void stress_load(void);
 #undef READ_ONCE
 #define READ_ONCE(x)		(stress_load(), __atomic_load_n(&(x), __ATOMIC_RELAXED))
 #undef smp_mb
+/* Where increments that were kept back become visible. */
 #define smp_mb()		stress_barrier()
 #define port_percpu_ptr(p, cpu)	(stress_sum(cpu), &(p)[cpu])
 #define port_percpu_inc(p, field) stress_increment(&(p)[sim_cpu].field)

@@ -57,11 +57,11 @@ static void io_done(struct sim *s, struct dio *d, int error)
 		/* A logical block by itself: a sector that will not be read again. */
 		if (error && d->dev == &s->live && d->sectors == s->setup.live_block_sectors)
 			bad_sectors(s, d);
-	}
-	else if (d->op == DIO_WRITE)
+	} else if (d->op == DIO_WRITE) {
 		check_unchanged(s, io, d);
-	else if (d->dev == &s->live && !error)
+	} else if (d->dev == &s->live && !error) {
 		model_flushed(&s->model, d->submitted);
+	}
 	io->error = error;
 	cowp_engine_io_done(s->eng, io);
 	sim_called(s);
@@ -86,7 +86,8 @@ void port_submit(struct cowp_port *p, struct cowp_io *io)
 		return;
 	}
 	/* A chunk with unreadable sectors is read by logical blocks. */
-	if (!io->bytes || io->bytes % 512 || (io->dev == COWP_DIFF && io->sector % COWP_BLOCK_SECTORS) ||
+	if (!io->bytes || io->bytes % 512 ||
+	    (io->dev == COWP_DIFF && io->sector % COWP_BLOCK_SECTORS) ||
 	    io->nr_blocks < DIV_ROUND_UP(io->bytes, COWP_BLOCK_SIZE) ||
 	    (io->op == COWP_WRITE && io->bytes != io->nr_blocks * COWP_BLOCK_SIZE) ||
 	    io->nr_blocks > io->max_blocks)

@@ -90,7 +90,8 @@ void sim_quiesce(struct sim *s)
 		}
 	}
 	if (!s->cut_now)
-		sim_fail(s, "stuck: state %s, mode %s, fault %s %d, %u user I/Os, %u messages, %u readers",
+		sim_fail(s,
+			 "stuck: state %s, mode %s, fault %s %d, %u user I/Os, %u messages, %u readers",
 			 cowp_state_words[st->state], cowp_mode_words[st->mode],
 			 cowp_fault_words[st->fault], st->error, s->nr_users, s->nr_msgs,
 			 s->nr_readers);

@@ -98,7 +98,8 @@ static void compare(struct sim *s, struct reader *r)
 			if (!memcmp(r->data[i] + n * 512, image_sector(snap->image, first + n),
 				    512))
 				continue;
-			sim_fail(s, "read of snapshot %u: sector %llu (chunk %llu, %s) holds write %llx, not %llx",
+			sim_fail(s,
+				 "read of snapshot %u: sector %llu (chunk %llu, %s) holds write %llx, not %llx",
 				 r->id, first + n, r->chunk + i,
 				 r->ask.l.found[i].where == COWP_IN_LIVE ? "live" : "diff",
 				 stamp_of(r->data[i] + n * 512, s->seed, first + n),
@@ -138,7 +139,8 @@ static void reader_data_there(struct sim *s, struct reader *r)
 			continue;
 		/* Once it may have been moved between lookup and read. */
 		if (r->mismatches++)
-			sim_fail(s, "read of snapshot %u: chunk %llu: wrong checksum at sector %llu",
+			sim_fail(s,
+				 "read of snapshot %u: chunk %llu: wrong checksum at sector %llu",
 				 r->id, r->chunk + i, f->sector);
 		again(s, r);
 		return;

@@ -76,7 +76,8 @@ static struct device *fresh(u64 seed, bool cache, bool fua)
 	device_init(&sim.diff, &sim, "test", &sim.rng, SECTORS);
 	sim.diff.cache = cache;
 	sim.diff.fua = fua;
-	completions = errors = 0;
+	completions = 0;
+	errors = 0;
 	return &sim.diff;
 }
 

@@ -26,7 +26,7 @@ enum sim_caps {
 	CAPS_FUA,
 };
 
-/**
+/*
  * struct sim_setup - what a history's seed (and the command line) decided
  * @chunk_blocks: blocks a chunk
  * @live_sectors: size of the live volume at first
@@ -97,7 +97,7 @@ struct sim_lookup {
 	void (*done)(struct sim *s, struct sim_lookup *l);
 };
 
-/**
+/*
  * struct sim - one history's world
  * @failure:	what went wrong, in words
  * @failure_id:	the same for two runs that fail for one reason
@@ -165,10 +165,9 @@ struct sim {
 
 extern __thread struct sim *the_sim;
 
-void sim_fail(struct sim *s, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3), noreturn));
+void __noreturn __printf(2, 3) sim_fail(struct sim *s, const char *fmt, ...);
 
-void sim_trace_line(struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void __printf(2, 3) sim_trace_line(struct sim *s, const char *fmt, ...);
 #define sim_trace(s, ...)				\
 do {							\
 	if (__builtin_expect((s)->trace, 0))		\

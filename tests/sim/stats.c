@@ -19,7 +19,8 @@ static double per(u64 a, u64 b)
 void stats_print(const struct stats *s, double seconds)
 {
 	static const char * const words[STAT_COUNT] = {
-#define STAT_WORDS(name, words)	[STAT_##name] = words,
+#define STAT_WORDS(name, words) \
+		[STAT_##name] = words,
 		STATS(STAT_WORDS)
 #undef STAT_WORDS
 	};

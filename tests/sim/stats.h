@@ -58,7 +58,7 @@
 	X(KIND_NONE,	"cuts with nothing in flight to the diff area")
 
 enum stat_id {
-#define STAT_ENUM(name, words)	STAT_##name,
+#define STAT_ENUM(name, ...)	STAT_##name,
 	STATS(STAT_ENUM)
 #undef STAT_ENUM
 	STAT_COUNT

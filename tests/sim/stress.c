@@ -190,6 +190,7 @@ static void *reader(void *arg)
 		WRITE_ONCE(reader_inside[me], READ_ONCE(flips) + 1);
 		e = READ_ONCE(frozen_epoch);
 		sum = cowp_seqs_sample(&seqs, chunk, 1);
+		/* Pairs with preserve(): the old data is there when the mark is. */
 		if (smp_load_acquire(&preserved[chunk]) == e) {
 			value = READ_ONCE(old_data[chunk]);
 			read_old[me]++;
@@ -207,6 +208,7 @@ static void *reader(void *arg)
 		if (!rng_below(&rng, 32))
 			sched_yield();
 		expect = READ_ONCE(frozen[chunk]);
+		/* Pairs with the barriers around the change of frozen_epoch. */
 		smp_mb();
 		/* Comparable only if the epoch stayed. */
 		if (e && READ_ONCE(frozen_epoch) == e && value != expect)
@@ -247,6 +249,7 @@ static void preserve(u64 chunk, u32 e)
 	if (preserved[chunk] == e)
 		return;
 	WRITE_ONCE(old_data[chunk], READ_ONCE(live_data[chunk]));
+	/* The old data before the mark: what stands for "durable, in the index". */
 	smp_store_release(&preserved[chunk], e);
 	cowp_seqs_raise(&seqs, chunk);
 	cowp_bits_mark(f, chunk);
@@ -272,9 +275,11 @@ static void new_epoch(void)
 		if (!rng_below(&rng, 4))
 			sched_yield();
 	}
+	/* Who was inside has left before the epoch ends ... */
 	smp_mb();
 	nobody_inside();
 	WRITE_ONCE(frozen_epoch, 0);
+	/* ... and a reader that compares sees the end before the copy changes. */
 	smp_mb();
 	for (i = 0; i < CHUNKS; i++)
 		WRITE_ONCE(frozen[i], READ_ONCE(live_data[i]));
@@ -285,6 +290,7 @@ static void new_epoch(void)
 			fail("a write got through a shut gate");
 	}
 	WRITE_ONCE(epoch, epoch + 1);
+	/* The copy is whole before a reader may compare with it. */
 	smp_mb();
 	WRITE_ONCE(frozen_epoch, epoch);
 	cowp_gate_set(&gate, COWP_GATE_PRESERVE);
@@ -302,6 +308,7 @@ static void grace(void)
 	u32 i;
 
 	WRITE_ONCE(flips, begin + 1);
+	/* Readers that come from now on know that they came later. */
 	smp_mb();
 	for (i = 0; i < 2; i++) {
 		u32 old = readers.parity & 1;
@@ -312,6 +319,7 @@ static void grace(void)
 				sched_yield();
 		}
 	}
+	/* The counts were idle before the readers are asked. */
 	smp_mb();
 	for (i = 0; i < READERS; i++) {
 		u64 inside = READ_ONCE(reader_inside[i]);

@@ -48,7 +48,8 @@ static void check_sectors(struct sim *s, const struct model_snapshot *snap, u64 
 			continue;
 		if (snap->bad && snap->bad[first + i])
 			continue;
-		sim_fail(s, "snapshot %u (%s): sector %llu (chunk %llu, %s) holds write %llx, not %llx",
+		sim_fail(s,
+			 "snapshot %u (%s): sector %llu (chunk %llu, %s) holds write %llx, not %llx",
 			 snap->id, snap->label, first + i, (first + i) / sectors, where,
 			 stamp_of(is, s->seed, first + i), stamp_of(expect, s->seed, first + i));
 	}
@@ -91,7 +92,8 @@ static void check_bad_map(struct sim *s, const struct model_snapshot *snap, u64 
 		if (!(map->bits[i / 8] & 1 << i % 8))
 			continue;
 		if (!snap->bad || !snap->bad[chunk * sectors + i])
-			sim_fail(s, "snapshot %u: chunk %llu: sector %u is said to be unreadable, it never was",
+			sim_fail(s,
+				 "snapshot %u: chunk %llu: sector %u is said to be unreadable, it never was",
 				 snap->id, chunk, i);
 	}
 }

@@ -22,7 +22,7 @@ static struct manifest man;
 static u8 buffer[COWP_BLOCK_SIZE] __aligned(8);
 static u8 other[COWP_BLOCK_SIZE] __aligned(8);
 
-static void __attribute__((noreturn)) nothing(const char *what)
+static void __noreturn nothing(const char *what)
 {
 	fprintf(stderr, "damage: the image has no %s\n", what);
 	exit(2);

@@ -351,7 +351,8 @@ int main(int argc, char **argv)
 		argc--;
 	}
 	if (argc != 2) {
-		fprintf(stderr, "usage: mkimage [--seed N] [--ops N] [--cut N] [--bad] [--reset] [--close] DIFF LIVE\n");
+		fprintf(stderr,
+			"usage: mkimage [--seed N] [--ops N] [--cut N] [--bad] [--reset] [--close] DIFF LIVE\n");
 		return 1;
 	}
 	prepare(argv[0], argv[1]);

@@ -31,7 +31,7 @@ check "which is active" is "$(state vol)" active
 check "with its content" is "$(sum /dev/mapper/vol)" "$after"
 fill /dev/mapper/vol 9000 2048 8192
 check "the snapshot that stayed open shows the same" is "$(sum /dev/mapper/snap)" "$before"
-for i in 1 2 3; do
+for _ in 1 2 3; do
 	dmsetup remove vol && live vol "$live" "$diff" 8 || break
 done
 check "again and again" is "$(sum /dev/mapper/snap)" "$before"

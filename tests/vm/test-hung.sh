@@ -58,6 +58,7 @@ wait $writer
 wait_for eval '! dmsetup info vol > /dev/null 2>&1 || dmsetup remove vol'
 check "the module cannot be removed meanwhile" fails rmmod dm_cowprotect
 dmsetup create vol --noudevsync --table "$(live_table "$live" "$diff" 8 diff_timeout_secs 2)" &
+# shellcheck disable=SC2034	# in what check evaluates
 creator=$!
 check "a new live volume is made while it hangs" eval 'wait_for fails kill -0 $creator && wait $creator'
 check "it does not touch the diff device yet" eval 'sleep 1; fails state_is vol active'

@@ -53,7 +53,7 @@ struct found_record {
 
 #define RECORD_BATCH	65536U	/* records looked at together, in the order of their places */
 
-/**
+/*
  * struct check - a run of the check
  * @area:	the diff device
  * @findings:	what was found

@@ -11,6 +11,10 @@ static void check_copies(struct check *c)
 {
 	const struct fixed *f = &c->fixed;
 	const struct cowp_area_state *a = &f->copy[0], *b = &f->copy[1];
+	static const char no_copy[] =
+		"without a valid copy the volume is blocked and recovery refuses the area";
+	static const char other_copy[] =
+		"the other copy counts, the next activation writes both";
 	u32 i;
 
 	for (i = 0; i < COWP_SLOTS; i++) {
@@ -18,9 +22,8 @@ static void check_copies(struct check *c)
 
 		if (f->bad_state[i])
 			finding(&c->findings, COWP_STATE_BLOCK(i),
-				"state, copy %u: %s; %s", i, f->bad_state[i], f->newest < 0 ?
-				"without a valid copy the volume is blocked and recovery refuses the area" :
-				"the other copy counts, the next activation writes both");
+				"state, copy %u: %s; %s", i, f->bad_state[i],
+				f->newest < 0 ? no_copy : other_copy);
 		else if (le32_to_cpu(s->header.session) != f->copy[i].session)
 			finding(&c->findings, COWP_STATE_BLOCK(i),
 				"state, copy %u: written in session %u, but says %u; it was not written by the module",
@@ -125,7 +128,8 @@ static void check_reserved(struct check *c)
 			int error = area_read(c->area, nr, 1, block);
 
 			if (error)
-				finding(&c->findings, nr, "reserved block: %s; nothing is lost with it",
+				finding(&c->findings, nr,
+					"reserved block: %s; nothing is lost with it",
 					strerror(-error));
 			else if (!is_zero(block))
 				finding(&c->findings, nr,

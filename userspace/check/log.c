@@ -113,7 +113,8 @@ static void check_versions(struct check *c)
 	}
 	qsort(order, n, sizeof(*order), by_version);
 	for (i = 1; i < n; i++)
-		if (order[i]->version == order[i - 1]->version && order[i]->home != order[i - 1]->home)
+		if (order[i]->version == order[i - 1]->version &&
+		    order[i]->home != order[i - 1]->home)
 			finding(&c->findings, summaries_block(c, order[i]),
 				"summary: version %llu is in block %llu too; version numbers are given out once",
 				le64_to_cpu(order[i]->version), summaries_block(c, order[i - 1]));
@@ -361,9 +362,9 @@ static void take(struct log_reader *r, const struct cowp_summary *s, u32 i)
 
 	if (nr <= c->man.super.replay_batch || nr > c->cut)
 		return;
-	if (is_copy(e))
+	if (is_copy(e)) {
 		take_record(r, s, i);
-	else if (e->type == COWP_ENTRY_EPOCH &&
+	} else if (e->type == COWP_ENTRY_EPOCH &&
 		 cowp_key_epoch(le64_to_cpu(e->key)) > c->man.super.epoch) {
 		if (c->log_snapshots < COWP_MAX_SNAPSHOTS)
 			c->log_ids[c->log_snapshots] = cowp_key_epoch(le64_to_cpu(e->key));

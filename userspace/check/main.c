@@ -126,12 +126,14 @@ static void summary(const struct check *c)
 	const struct manifest *m = &c->man;
 	char size[TOOL_SIZE_CHARS];
 
-	if (m->segments)
-		printf("%s: manifest %llu, %u snapshots, %u fragments, %llu records, %u of them in the log%s, %s of data read\n",
+	if (m->segments) {
+		printf("%s: manifest %llu, %u snapshots, %u fragments, %llu records, ",
 		       c->area->path, m->super.generation, m->snapshot_count + c->log_snapshots,
-		       m->fragment_count, c->records, c->log_count,
+		       m->fragment_count, c->records);
+		printf("%u of them in the log%s, %s of data read\n", c->log_count,
 		       m->super.flags & COWP_ROOT_CLEAN ? " (clean)" : "",
 		       tool_size(size, c->bytes));
+	}
 	if (c->findings.count)
 		printf("%s: %llu errors\n", c->area->path, c->findings.count);
 	else

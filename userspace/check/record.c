@@ -91,14 +91,16 @@ static bool check_place(struct check *c, const struct found_record *f, const str
 	if (!seg || (seg->kind != COWP_SEGMENT_LOG && seg->kind != COWP_SEGMENT_LISTED)) {
 		if (epoch >= c->oldest)
 			finding(&c->findings, f->block,
-				RECORD_FMT " points to segment %u, which holds no chunks; its content is lost",
+				RECORD_FMT
+				" points to segment %u, which holds no chunks; its content is lost",
 				RECORD_ARGS(f), p->segment);
 		return false;
 	}
 	if (seg->incarnation != f->rec.incarnation) {
 		if (epoch >= c->oldest)
 			finding(&c->findings, f->block,
-				RECORD_FMT " is of incarnation %u of segment %u, which is at %u; its content is overwritten",
+				RECORD_FMT
+				" is of incarnation %u of segment %u, which is at %u; its content is overwritten",
 				RECORD_ARGS(f), f->rec.incarnation, p->segment, seg->incarnation);
 		return false;
 	}
@@ -141,7 +143,8 @@ static void use_slot(struct check *c, const struct found_record *f, u32 segment,
 		u->slots = xcalloc(DIV_ROUND_UP(c->man.geo.slots, 8), 1);
 	if (u->slots[slot / 8] & 1 << slot % 8)
 		finding(&c->findings, f->block,
-			RECORD_FMT " shares slot %u of segment %u with another record; one of the two contents is lost",
+			RECORD_FMT
+			" shares slot %u of segment %u with another record; one of the two contents is lost",
 			RECORD_ARGS(f), slot, segment);
 	u->slots[slot / 8] |= 1 << slot % 8;
 }
@@ -218,7 +221,8 @@ static void judge_data(struct check *c, const struct found_record *f, const u8 *
 			RECORD_ARGS(f), strerror(-error));
 	else if (crc_of(c, data) != f->rec.crc)
 		finding(&c->findings, data_block(c, f),
-			"content of " RECORD_FMT " does not match its checksum; snapshots cannot read it",
+			"content of " RECORD_FMT
+			" does not match its checksum; snapshots cannot read it",
 			RECORD_ARGS(f));
 }
 

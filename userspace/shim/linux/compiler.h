@@ -20,6 +20,7 @@
 #define __packed		__attribute__((packed))
 #define __aligned(n)		__attribute__((aligned(n)))
 #define __maybe_unused		__attribute__((unused))
+#define __noreturn		__attribute__((noreturn))
 #define __must_check		__attribute__((warn_unused_result))
 #define __printf(a, b)		__attribute__((format(printf, a, b)))
 #define __percpu
