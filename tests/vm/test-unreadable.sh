@@ -5,7 +5,7 @@
 # that sector, which a snapshot answers with an error.
 #
 # vm: --disk live,size=64M --disk diff,size=256M
-# plan: 10
+# plan: 15
 
 . /guest/lib.sh
 
@@ -31,7 +31,7 @@ bytes()
 	dd if="$1" bs=512 skip="$2" count="$3" iflag=direct status=none | sha256sum
 }
 
-for chunk in 16 128; do
+for chunk in 8 16 128; do
 	first=$((4107 / chunk * chunk))
 	exchange "$good"
 	fill "$live" "$chunk"
@@ -42,8 +42,9 @@ for chunk in 16 128; do
 	id=$(message vol create_snapshot)
 	snapshot snap "$live" "$diff" "$id"
 	exchange "$bad"
-	# Of the chunk, without the sector, as writing that fails too
-	fill /dev/mapper/vol 7000 $((first / 2)) 1
+	# Not that sector, as writing it fails too
+	dd if=/dev/urandom of=/dev/mapper/vol bs=512 seek="$first" count=1 oflag=direct \
+		conv=notrunc status=none
 	exchange "$good"
 	check "$chunk: the volume goes on" state_is vol active
 	check "$chunk: before it the snapshot is whole" \
