@@ -7,6 +7,8 @@
 #	make tools		the tools alone
 #	make check		all tests that fit in half an hour on two cores
 #	make check-full		all tests
+#	make demo		a snapshot, a lost diff disk and a power cut, shown in a
+#				virtual machine
 #	make clean		remove build/ (the cache of kernels is .cache/)
 #
 # Modules are built in a copy of their sources under build/, so that those for
@@ -33,7 +35,10 @@ check:
 check-full:
 	@scripts/check --full
 
+demo:
+	@scripts/demo
+
 clean:
 	rm -rf build
 
-.PHONY: all module kunit-module tools check check-full clean
+.PHONY: all module kunit-module tools check check-full demo clean
