@@ -4,7 +4,7 @@
 # The power fails under load: each snapshot shows afterwards what it showed.
 #
 # vm: --disk live,size=32M,cache=on --disk diff,size=512M,cache=on --disk keep,size=256M --timeout 900
-# plan: 8
+# plan: 12
 
 . /guest/lib.sh
 
@@ -56,5 +56,12 @@ for n in 1 2 3; do
 		done
 	) &
 done
-sleep $((BOOT + 1))
+
+# The power fails while old content is being copied, not before and not after
+copied()
+{
+	dmsetup status vol
+	[ "$(word vol 12)" -ge "$1" ] && is "$(jobs -rp | wc -l)" 3
+}
+check "boot $BOOT: three writers have chunks copied" wait_for copied $((BOOT * 25))
 host powercut
