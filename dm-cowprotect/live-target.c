@@ -31,8 +31,8 @@ static int get_live(struct cowp_live *live)
 	bdev = live->dev->bdev;
 	if (bdev_is_zoned(bdev))
 		return refuse(ti, "Live device is zoned: use a conventional one");
-	if (bdev_logical_block_size(bdev) > live->line.cfg.chunk_blocks * COWP_BLOCK_SIZE)
-		return refuse(ti, "Chunk is smaller than a live device's block: take a larger one");
+	if (bdev_logical_block_size(bdev) > COWP_BLOCK_SIZE)
+		return refuse(ti, "Live device has logical blocks above 4 KiB: use another one");
 	return 0;
 }
 
@@ -342,7 +342,12 @@ static int live_preresume(struct dm_target *ti)
 	struct cowp_port *p;
 	bool first;
 
-	p = cowp_volume_activate(live->volume, old, &first);
+	p = cowp_volume_activate(live->volume, old, live->diff ? live->diff->dev : 0, &first);
+	if (IS_ERR(p)) {
+		DMERR("%s: diff device belongs to another live volume: load a table that names this one's",
+		      dm_table_device_name(ti->table));
+		return PTR_ERR(p);
+	}
 	spin_lock_irq(&live->volume->port_lock);
 	live->port = p;
 	spin_unlock_irq(&live->volume->port_lock);

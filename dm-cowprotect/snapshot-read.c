@@ -513,11 +513,12 @@ void cowp_snapshot_found(struct cowp_lookup *l)
 /**
  * cowp_snapshot_read - map a read of a snapshot
  * @snap:	the target
+ * @ti:		likewise, device-mapper's
  * @bio:	of device-mapper, for the whole or a part of its range
  *
  * Any context that may submit I/O; does not sleep.  Returns DM_MAPIO_*.
  */
-int cowp_snapshot_read(struct cowp_snap *snap, struct bio *bio)
+int cowp_snapshot_read(struct cowp_snap *snap, struct dm_target *ti, struct bio *bio)
 {
 	struct cowp_port *p = cowp_volume_port(snap->volume);
 	struct cowp_snap_io *io = cowp_snap_io(bio);
@@ -525,7 +526,8 @@ int cowp_snapshot_read(struct cowp_snap *snap, struct bio *bio)
 
 	if (!p)
 		return DM_MAPIO_KILL;
-	if (READ_ONCE(snap->requeue) && recovering(p)) {
+	/* Outside of a noflush suspend, or after one was interrupted, it would fail. */
+	if (READ_ONCE(snap->requeue) && dm_noflush_suspending(ti) && recovering(p)) {
 		cowp_port_put(p);
 		return DM_MAPIO_REQUEUE;
 	}
@@ -536,6 +538,9 @@ int cowp_snapshot_read(struct cowp_snap *snap, struct bio *bio)
 	io->done = 0;
 	io->tries = 0;
 	ask(io, p);
+	/* If presuspend came in between it did not find this read. */
+	if (READ_ONCE(snap->requeue) && dm_noflush_suspending(ti))
+		cowp_snapshot_give_back(snap);
 	return DM_MAPIO_SUBMITTED;
 }
 

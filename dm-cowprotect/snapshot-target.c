@@ -195,7 +195,7 @@ static int snap_map(struct dm_target *ti, struct bio *bio)
 	struct cowp_snap *s = ti->private;
 
 	if (bio_op(bio) == REQ_OP_READ)
-		return cowp_snapshot_read(s, bio);
+		return cowp_snapshot_read(s, ti, bio);
 	/* Nothing is written here, so nothing has to be made durable. */
 	if (!bio_sectors(bio)) {
 		bio_endio(bio);

@@ -76,7 +76,7 @@ static inline struct bio *cowp_snap_bio(struct cowp_snap_io *io)
 }
 
 /* snapshot-read.c */
-int cowp_snapshot_read(struct cowp_snap *snap, struct bio *bio);
+int cowp_snapshot_read(struct cowp_snap *snap, struct dm_target *ti, struct bio *bio);
 void cowp_snapshot_found(struct cowp_lookup *l);
 void cowp_snapshot_give_back(struct cowp_snap *snap);
 

@@ -248,21 +248,40 @@ struct cowp_port *cowp_volume_attached(struct cowp_volume *v)
 	return p;
 }
 
+/* Does another volume have the diff device, or is it about to let go of it? */
+static bool diff_taken(struct cowp_volume *v, dev_t diff)
+{
+	struct cowp_volume *o;
+
+	list_for_each_entry(o, &cowp_volumes, list)
+		if (o != v && diff && o->diff == diff && (o->port || atomic_read(&o->old_ports)))
+			return true;
+	return false;
+}
+
 /**
  * cowp_volume_activate - a live target is resumed
  * @v:		the volume
  * @pending:	the activation that its constructor made, or found
+ * @diff:	number of its diff device, 0 for none
  * @first:	out: @pending is the volume's activation from now on
  *
  * May sleep.  Returns the activation to use, with a reference of its own:
- * @pending, or the one that another table has brought meanwhile.
+ * @pending, or the one that another table has brought meanwhile.  ERR_PTR(-EBUSY)
+ * if another volume has the diff device: constructors cannot tell, as theirs may
+ * all come before the first resume.
  */
 struct cowp_port *cowp_volume_activate(struct cowp_volume *v, struct cowp_port *pending,
-				       bool *first)
+				       dev_t diff, bool *first)
 {
 	struct cowp_port *p;
 
 	mutex_lock(&cowp_volumes_lock);
+	if (diff_taken(v, diff)) {
+		mutex_unlock(&cowp_volumes_lock);
+		return ERR_PTR(-EBUSY);
+	}
+	v->diff = diff;
 	p = v->port;
 	*first = !p || v->closing;
 	if (*first) {
@@ -292,20 +311,14 @@ const char *cowp_volume_claims(struct cowp_volume *v, dev_t diff, const u8 *uuid
 	struct cowp_volume *o;
 
 	mutex_lock(&cowp_volumes_lock);
+	if (diff_taken(v, diff))
+		wrong = "Diff device belongs to another live volume: name this one's";
 	list_for_each_entry(o, &cowp_volumes, list) {
-		struct cowp_port *p = cowp_volume_port(o);
-		struct cowp_leg *leg;
-		const u8 *its;
+		struct cowp_port *p = o == v ? NULL : cowp_volume_port(o);
 
-		if (!p)
-			continue;
-		leg = o == v ? NULL : cowp_port_leg(p, COWP_DIFF);
-		its = cowp_engine_uuid(p->eng);
-		if (leg && leg->dev == diff)
-			wrong = "Diff device belongs to another live volume: name this one's";
-		else if (o != v && uuid && memcmp(uuid, none, 16) && !memcmp(uuid, its, 16))
+		if (p && uuid && memcmp(uuid, none, 16) &&
+		    !memcmp(uuid, cowp_engine_uuid(p->eng), 16))
 			wrong = "Diff area belongs to another live volume: name this one's";
-		cowp_leg_put(leg);
 		cowp_port_put(p);
 	}
 	mutex_unlock(&cowp_volumes_lock);

@@ -42,6 +42,7 @@ struct dm_target;
  * @port_lock:	for @port; taken in interrupts too
  * @port:	the activation that counts, NULL before the first resume
  * @closing:	@port belongs to no live target any more
+ * @diff:	number of the diff device that the last resumed table names; 0: none
  * @reap:	lets go of a closed activation that nobody needs
  * @reader:	what snapshot reads need, from the first snapshot target on
  * @event_lock:	for @ti: not taken while anything sleeps for I/O
@@ -49,8 +50,8 @@ struct dm_target;
  * @name:	of its mapped device, for messages
  * @event:	sends them
  *
- * The list, the counts, @opens, @deletes and @closing belong to
- * cowp_volumes_lock.
+ * The list, the counts, @opens, @deletes, @closing and @diff belong
+ * to cowp_volumes_lock.
  */
 struct cowp_volume {
 	struct kref ref;
@@ -66,6 +67,7 @@ struct cowp_volume {
 	spinlock_t port_lock;		/* port */
 	struct cowp_port *port;
 	bool closing;
+	dev_t diff;
 	struct work_struct reap;
 
 	struct cowp_reader *reader;
@@ -95,7 +97,7 @@ void cowp_volume_put(struct cowp_volume *v);
 struct cowp_port *cowp_volume_port(struct cowp_volume *v);
 struct cowp_port *cowp_volume_attached(struct cowp_volume *v);
 struct cowp_port *cowp_volume_activate(struct cowp_volume *v, struct cowp_port *pending,
-				       bool *first);
+				       dev_t diff, bool *first);
 const char *cowp_volume_claims(struct cowp_volume *v, dev_t diff, const u8 *uuid);
 void cowp_volume_port_closed(struct cowp_volume *v);
 void cowp_volume_port_gone(struct cowp_volume *v);

@@ -230,7 +230,8 @@ static void take_size(struct cowp_port *p)
 
 static void take_start(struct cowp_port *p)
 {
-	if (p->started || p->retired || !test_bit(COWP_PORT_START, &p->flags))
+	/* It may have been closed while it waited for the one before. */
+	if (p->started || p->closed || !test_bit(COWP_PORT_START, &p->flags))
 		return;
 	if (!p->start_by)
 		p->start_by = cowp_port_now() + PREDECESSOR_MS;

@@ -5,7 +5,7 @@
 # and are exchanged by a reload; what can never be right is refused.
 #
 # vm: --disk live,size=64M --disk diff,size=256M --disk other,size=256M --disk foreign,size=64M
-# plan: 30
+# plan: 34
 
 . /guest/lib.sh
 
@@ -78,6 +78,22 @@ check "the diff area of another volume is refused" refused "another live volume"
 check "the table is answered as loaded" eval '
 	dmsetup table vol | grep -q " cowprotect [0-9:]* [0-9:]* 8 2 uuid $uuid\$"'
 dmsetup remove vol
+
+# Both constructors see a diff device that nobody has yet
+both_loaded()
+{
+	dmsetup create first --notable && dmsetup create second --notable &&
+		dmsetup load first --table "$(live_table "$live" "$diff" 8)" &&
+		dmsetup load second --table "$(live_table "$other" "$diff" 8)" &&
+		dmsetup resume --noudevsync first && wait_for settled first
+}
+check "two volumes are loaded with one diff area" both_loaded
+dmesg --clear
+check "the second is not resumed" fails dmsetup resume --noudevsync second
+check "the log says why" eval 'dmesg | grep -q "cowprotect: .*: diff device belongs to another live volume"'
+check "the first is active" is "$(state first)" active
+dmsetup remove second
+dmsetup remove first
 
 # Late: the volume comes up without its diff area
 live vol "$live" - 8 protect
