@@ -12,6 +12,19 @@ static struct cowp_memtable *active_table(struct cowp_engine *eng)
 	return &eng->index.table[eng->index.active];
 }
 
+/*
+ * cowp_index_full - has the run list room for nothing but what is on its way?
+ *
+ * Both memtables become runs yet, and each batch under way may be released into
+ * a memtable of its own: so much is left for them, and for the checkpoints of
+ * recovery, delete and clear, which bring nothing else once copies have ended.
+ */
+bool cowp_index_full(const struct cowp_engine *eng)
+{
+	return eng->index.fragment_count >
+	       COWP_MAX_FRAGMENTS - COWP_RUN_FRAGMENTS * (2 + COWP_BATCHES);
+}
+
 /* Promise an entry, so that a durable copy always finds room. */
 bool cowp_index_reserve(struct cowp_engine *eng)
 {

@@ -339,6 +339,9 @@ struct cowp_fragment {
 	bool dropping;			/* not in the manifest being written */
 };
 
+/* Fragments that one memtable can become, at most. */
+#define COWP_RUN_FRAGMENTS	16U
+
 #ifndef COWP_RUN_WINDOW
 #define COWP_RUN_WINDOW		32U	/* blocks of one write */
 #endif
@@ -363,7 +366,7 @@ struct cowp_builder {
 	u64 block;			/* next block's number */
 	u64 *keys;			/* first keys of the level below */
 	u32 keys_capacity;
-	struct cowp_fragment frag[16];	/* not published yet */
+	struct cowp_fragment frag[COWP_RUN_FRAGMENTS];	/* not published yet */
 	u32 placed;			/* of them have their place */
 	u32 frags;			/* of them are written */
 	struct cowp_io *io[2];
@@ -710,6 +713,7 @@ bool cowp_builder_run(struct cowp_engine *eng);
 /* index.c */
 int cowp_index_init(struct cowp_engine *eng);
 void cowp_index_exit(struct cowp_engine *eng);
+bool cowp_index_full(const struct cowp_engine *eng);
 bool cowp_index_reserve(struct cowp_engine *eng);
 void cowp_index_unreserve(struct cowp_engine *eng, u32 count);
 void cowp_index_insert(struct cowp_engine *eng, const struct cowp_rec *rec, u64 batch);

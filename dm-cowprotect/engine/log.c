@@ -83,6 +83,20 @@ static bool may_find_room(struct cowp_engine *eng, struct cowp_batch *b)
 	       !list_is_first(&b->node, &eng->log.batches);
 }
 
+/* The open segment, or where that has no room the next one. */
+static struct cowp_listed *open_segment(struct cowp_engine *eng, u32 slots, u32 entries)
+{
+	struct cowp_log *log = &eng->log;
+	struct cowp_listed *l = log->open;
+
+	if (l && l->slots_used + slots <= eng->geo.slots && l->entries_left >= entries)
+		return l;
+	if (l)
+		cowp_segment_close(eng, l);
+	log->open = cowp_segment_open(eng);
+	return log->open;
+}
+
 /*
  * cowp_log_segment - put a batch into the open segment, or into a fresh one
  * @slots:	needed for a start
@@ -93,15 +107,11 @@ static bool may_find_room(struct cowp_engine *eng, struct cowp_batch *b)
  */
 int cowp_log_segment(struct cowp_engine *eng, struct cowp_batch *b, u32 slots, u32 entries)
 {
-	struct cowp_log *log = &eng->log;
-	struct cowp_listed *l = log->open;
+	struct cowp_listed *l = NULL;
 
-	if (!l || l->slots_used + slots > eng->geo.slots || l->entries_left < entries) {
-		if (l)
-			cowp_segment_close(eng, l);
-		l = cowp_segment_open(eng);
-		log->open = l;
-	}
+	/* Copies need room in the index, too. */
+	if (!slots || !cowp_index_full(eng))
+		l = open_segment(eng, slots, entries);
 	if (l) {
 		b->segment = l;
 		l->users++;

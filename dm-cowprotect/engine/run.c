@@ -191,7 +191,8 @@ static bool place_fragment(struct cowp_engine *eng)
 
 	if (b->frags < b->placed)
 		return true;
-	if (b->frags == ARRAY_SIZE(b->frag))
+	if (b->frags == ARRAY_SIZE(b->frag) ||
+	    eng->index.fragment_count + b->placed == COWP_MAX_FRAGMENTS)
 		return false;
 	if (cowp_tree_blocks(left) > room && room < eng->geo.segment_blocks / 2) {
 		b->segment = cowp_segment_take(eng);

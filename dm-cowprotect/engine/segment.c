@@ -69,9 +69,10 @@ void cowp_segments_limits(struct cowp_engine *eng)
 	s->target = clamp(s->count / 8, 4U, LISTED_TARGET);
 }
 
+/* No room for copies: in the segments, or in the list of runs that find them. */
 bool cowp_segments_full(struct cowp_engine *eng)
 {
-	return eng->segs.free + eng->segs.ready <= eng->segs.reserve;
+	return eng->segs.free + eng->segs.ready <= eng->segs.reserve || cowp_index_full(eng);
 }
 
 static u32 find_free(struct cowp_segments *s)

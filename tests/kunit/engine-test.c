@@ -128,6 +128,51 @@ static void checkpoints_alternate(struct kunit *test)
 	world_close(w);
 }
 
+/* As runs are not merged each checkpoint adds to their list, which has an end. */
+static void full_run_list_is_a_full_area(struct kunit *test)
+{
+	struct world_setup setup = {
+		.chunks = COWP_MAX_FRAGMENTS + 100,
+		.mode = COWP_MODE_PROTECTED,
+	};
+	struct world *w = world_new(test, &setup);
+	u32 i;
+
+	world_start(w, true);
+	world_create(w);
+	for (i = 0; i < setup.chunks; i++) {
+		world_write(w, i);
+		world_settle(w);
+		if (world_state(w) != COWP_STATE_ACTIVE)
+			break;
+		KUNIT_ASSERT_EQ(test, world_message(w, COWP_MSG_CHECKPOINT, false, 0), 0);
+		KUNIT_ASSERT_LE(test, w->eng->index.fragment_count, COWP_MAX_FRAGMENTS);
+	}
+	KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_BLOCKED);
+	KUNIT_EXPECT_EQ(test, world_fault(w), COWP_FAULT_DIFF_AREA_FULL);
+	KUNIT_EXPECT_EQ(test, world_waiting(w), 1);
+	KUNIT_EXPECT_NE(test, world_message(w, COWP_MSG_CLEAR, false, 0), 0);
+	KUNIT_EXPECT_EQ(test, world_waiting(w), 1);
+	world_check(w);
+	world_crash(w);
+	world_start(w, false);
+	world_check(w);
+	world_write(w, i);
+	world_settle(w);
+	KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_BLOCKED);
+	/* Deletion works in a full area, and frees the runs that it needed no more. */
+	KUNIT_EXPECT_EQ(test, world_delete(w, 1), 0);
+	KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_NONE);
+	KUNIT_EXPECT_EQ(test, world_waiting(w), 0);
+	KUNIT_EXPECT_EQ(test, w->eng->index.fragment_count, 0);
+	KUNIT_EXPECT_EQ(test, world_create(w), 2);
+	world_write(w, i);
+	world_settle(w);
+	KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_ACTIVE);
+	world_check(w);
+	world_close(w);
+}
+
 /* ---- faults ---- */
 
 static int fail_diff_writes(struct world *w, const struct cowp_io *io)
@@ -409,6 +454,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(delete_of_what_is_not_there),
 	KUNIT_CASE(delete_that_was_not_durable),
 	KUNIT_CASE(checkpoints_alternate),
+	KUNIT_CASE(full_run_list_is_a_full_area),
 	KUNIT_CASE_PARAM(protected_fault_blocks_and_heals, fault_gen_params),
 	KUNIT_CASE_PARAM(normal_fault_gives_up, fault_gen_params),
 	KUNIT_CASE(unreadable_sectors_cost_a_chunk_only),
