@@ -57,7 +57,11 @@ static const char *why(int error)
 	case -EINTR:
 		return "interrupted, what was written stands: see the status line";
 	case -EOVERFLOW:
-		return "the caller's buffer is too small for the result";
+		return "the caller's buffer is too small for the result, or all ids are used";
+	case -EFBIG:
+		return "the diff area cannot become that large: format a new one";
+	case -ENODEV:
+		return "there is no diff device: reload the table with it";
 	case -ENXIO:
 		return "the volume was never resumed: resume it";
 	case -ESHUTDOWN:
