@@ -24,7 +24,8 @@ bool cowp_may_checkpoint(struct cowp_engine *eng)
 	case COWP_PHASE_EMPTYING:
 		return true;
 	case COWP_PHASE_BLOCKED:
-		return !list_empty(&eng->cp.waiting);
+		/* What was read half-way is not the truth about the area. */
+		return eng->loaded && !list_empty(&eng->cp.waiting);
 	case COWP_PHASE_CLEARING:
 	case COWP_PHASE_RECOVERING:
 		return cowp_recovery_writes(eng);

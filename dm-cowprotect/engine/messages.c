@@ -81,6 +81,9 @@ static void message_work(struct cowp_engine *eng, struct cowp_msg *m, u32 event)
 	u32 actions;
 	int error = eng->closed ? -ESHUTDOWN : cowp_handle(eng, event, 0, &actions);
 
+	/* Blocked before the area was read: there is nothing to work on. */
+	if (!error && !eng->loaded)
+		error = -EIO;
 	if (!error && m->op == COWP_MSG_GROW)
 		error = grow(eng);
 	if (error) {

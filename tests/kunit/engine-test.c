@@ -372,6 +372,57 @@ static void reset_of_a_blocked_volume(struct kunit *test)
 	world_close(w);
 }
 
+static int fail_segment_reads(struct world *w, const struct cowp_io *io)
+{
+	u64 first = w->eng->super.first_segment;	/* 0: not known yet */
+
+	return io->dev == COWP_DIFF && io->op == COWP_READ && first &&
+	       io->sector >= first * COWP_BLOCK_SECTORS ? -EIO : 0;
+}
+
+/* What was read half-way is no truth that a manifest could tell. */
+static void area_that_was_not_read_is_left_alone(struct kunit *test)
+{
+	static const u8 ops[] = {
+		COWP_MSG_CHECKPOINT, COWP_MSG_GROW, COWP_MSG_DELETE, COWP_MSG_CLOSE,
+	};
+	struct world_setup setup = { .mode = COWP_MODE_PROTECTED, .caps = COWP_CAP_CACHE };
+	struct world *w = world_new(test, &setup);
+	u32 i;
+
+	world_start(w, true);
+	world_create(w);
+	for (i = 0; i < 20; i++)
+		world_write(w, i);
+	world_create(w);
+	for (i = 10; i < 30; i++)
+		world_write(w, i);
+	world_settle(w);
+	world_crash(w);
+
+	/* The body can be read and the log cannot; then nothing can. */
+	w->fate = fail_segment_reads;
+	world_start(w, false);
+	KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_BLOCKED);
+	for (i = 0; i < ARRAY_SIZE(ops); i++)
+		KUNIT_EXPECT_EQ(test, world_message(w, ops[i], false, 1), -EIO);
+	w->fate = NULL;
+	world_crash(w);
+	w->dev[COWP_DIFF].sectors = 0;
+	world_start(w, false);
+	KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_BLOCKED);
+	for (i = 0; i < ARRAY_SIZE(ops); i++)
+		KUNIT_EXPECT_EQ(test, world_message(w, ops[i], false, 1), -EIO);
+	world_crash(w);
+	w->dev[COWP_DIFF].sectors = w->dev[COWP_DIFF].count * COWP_BLOCK_SECTORS;
+
+	world_start(w, false);
+	KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_ACTIVE);
+	KUNIT_EXPECT_EQ(test, cowp_engine_status(w->eng)->snapshots, 2);
+	world_check(w);
+	world_close(w);
+}
+
 /* ---- memory ---- */
 
 static void every_allocation_may_fail(struct kunit *test)
@@ -460,6 +511,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(unreadable_sectors_cost_a_chunk_only),
 	KUNIT_CASE(reset_of_a_blocked_volume),
 	KUNIT_CASE(protect_cancelled_and_sent_again),
+	KUNIT_CASE(area_that_was_not_read_is_left_alone),
 	KUNIT_CASE(every_allocation_may_fail),
 	KUNIT_CASE(memory_is_what_status_says),
 	{}
