@@ -620,6 +620,7 @@ struct cowp_engine {
 
 /* submit.c */
 void *cowp_alloc(struct cowp_engine *eng, size_t bytes);
+void cowp_free(struct cowp_engine *eng, void *p, size_t bytes);
 void *cowp_alloc_block(struct cowp_engine *eng);
 struct cowp_io *cowp_alloc_io(struct cowp_engine *eng, u32 max_blocks,
 			      void (*done)(struct cowp_engine *eng, struct cowp_io *io));

@@ -478,7 +478,7 @@ int cowp_manifest_resize(struct cowp_engine *eng, u32 segments)
 		return -ENOMEM;
 	if (cp->body)
 		memcpy(body, cp->body, cp->body_capacity * sizeof(*body));
-	port_free(cp->body);
+	cowp_free(eng, cp->body, cp->body_capacity * sizeof(*body));
 	cp->body = body;
 	for (; cp->body_capacity < blocks; cp->body_capacity++) {
 		body[cp->body_capacity] = cowp_alloc_block(eng);

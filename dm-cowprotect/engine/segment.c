@@ -48,7 +48,7 @@ int cowp_segments_resize(struct cowp_engine *eng, u32 count)
 		return -ENOMEM;
 	if (s->table)
 		memcpy(table, s->table, min(s->count, count) * sizeof(*table));
-	port_free(s->table);
+	cowp_free(eng, s->table, s->count * sizeof(*table));
 	s->table = table;
 	if (count > s->count)
 		s->free += count - s->count;

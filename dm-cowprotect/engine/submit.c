@@ -16,6 +16,14 @@ void *cowp_alloc(struct cowp_engine *eng, size_t bytes)
 	return p;
 }
 
+/* What has been replaced while the engine lives on. */
+void cowp_free(struct cowp_engine *eng, void *p, size_t bytes)
+{
+	if (p)
+		eng->status.memory_used -= bytes;
+	port_free(p);
+}
+
 void *cowp_alloc_block(struct cowp_engine *eng)
 {
 	void *p = port_block_alloc();

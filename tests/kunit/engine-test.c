@@ -500,6 +500,36 @@ static void memory_is_what_status_says(struct kunit *test)
 	world_close(w);
 }
 
+static int fail_body_reads(struct world *w, const struct cowp_io *io)
+{
+	return io->dev == COWP_DIFF && io->op == COWP_READ &&
+	       io->sector >= COWP_FIRST_BODY_BLOCK * COWP_BLOCK_SECTORS ? -EIO : 0;
+}
+
+/* Each attempt makes the tables anew, as the area may be of another size by then. */
+static void attempts_to_recover_need_no_more(struct kunit *test)
+{
+	struct world_setup setup = { .mode = COWP_MODE_PROTECTED };
+	struct world *w = world_new(test, &setup);
+	u64 used;
+	u32 i;
+
+	world_start(w, true);
+	world_create(w);
+	used = cowp_engine_status(w->eng)->memory_used;
+	world_close(w);
+	w->fate = fail_body_reads;
+	world_start(w, false);
+	KUNIT_EXPECT_EQ(test, world_fault(w), COWP_FAULT_ONLINE_IO_FAILURE);
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_NE(test, world_message(w, COWP_MSG_CLEAR, false, 0), 0);
+	w->fate = NULL;
+	KUNIT_EXPECT_EQ(test, world_message(w, COWP_MSG_CLEAR, false, 0), 0);
+	KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_ACTIVE);
+	KUNIT_EXPECT_EQ(test, cowp_engine_status(w->eng)->memory_used, used);
+	world_close(w);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(delete_gives_the_space_back),
 	KUNIT_CASE(delete_of_what_is_not_there),
@@ -514,6 +544,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(area_that_was_not_read_is_left_alone),
 	KUNIT_CASE(every_allocation_may_fail),
 	KUNIT_CASE(memory_is_what_status_says),
+	KUNIT_CASE(attempts_to_recover_need_no_more),
 	{}
 };
 
