@@ -28,6 +28,7 @@ void port_event(struct cowp_port *p)
 		.fault = s->fault,
 		.marked = s->marked,
 		.error = s->error,
+		.detail = s->detail,
 	};
 	struct cowp_volume *v = p->volume;
 
@@ -62,21 +63,21 @@ static void log_note(const char *name, const struct cowp_event_note *note)
 {
 	const char *mode = cowp_mode_words[note->mode];
 	const char *state = cowp_state_words[note->state];
-	const char *fault = cowp_fault_words[note->fault];
 	const char *remedy = cowp_fault_remedies[note->fault];
+	char fault[128];
 
+	snprintf(fault, sizeof(fault), "fault %s (error %d%s%s)", cowp_fault_words[note->fault],
+		 note->error, note->detail ? ", " : "", note->detail ?: "");
 	if (note->state == COWP_STATE_LOST)
-		DMERR("%s: snapshots given up%s, fault %s (error %d): send reset",
-		      name, note->marked ? "" : " (not yet marked)",
-		      fault, note->error);
+		DMERR("%s: snapshots given up%s, %s: send reset",
+		      name, note->marked ? "" : " (not yet marked)", fault);
 	else if (note->fault == COWP_FAULT_NONE)
 		DMINFO("%s: %s, %s mode", name, state, mode);
 	else if (note->state == COWP_STATE_BLOCKED)
-		DMERR("%s: blocked, I/O is held, the snapshots are safe; fault %s (error %d): %s",
-		      name, fault, note->error, remedy);
+		DMERR("%s: blocked, I/O is held, the snapshots are safe; %s: %s",
+		      name, fault, remedy);
 	else
-		DMWARN("%s: %s, %s mode, fault %s (error %d): %s",
-		       name, state, mode, fault, note->error, remedy);
+		DMWARN("%s: %s, %s mode, %s: %s", name, state, mode, fault, remedy);
 }
 
 static void send_note(struct dm_target *ti, const struct cowp_event_note *note)

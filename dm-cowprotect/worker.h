@@ -25,6 +25,7 @@ struct cowp_event_note {
 	u8 fault;
 	bool marked;
 	int error;
+	const char *detail;
 };
 
 enum cowp_port_flag {

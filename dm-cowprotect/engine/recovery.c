@@ -286,6 +286,7 @@ static void body_read(struct cowp_engine *eng)
 		return;
 	}
 	if (eng->snapshot_count && eng->super.live_sectors > eng->live_sectors) {
+		eng->status.detail = "the area is of a larger live volume";
 		fail(eng, COWP_FAULT_METADATA_CORRUPTION, -ENOSPC);
 		return;
 	}
@@ -424,6 +425,8 @@ static void choose(struct cowp_engine *eng)
 			return;
 		}
 	}
+	if (fault == COWP_FAULT_METADATA_CORRUPTION)
+		eng->status.detail = "no valid state block";
 	if (fault != COWP_FAULT_NONE) {
 		fail(eng, fault, fault == COWP_FAULT_EXTERNAL_WRITER ? -EBUSY : -EBADMSG);
 		return;
@@ -541,6 +544,7 @@ static void format_read(struct cowp_engine *eng)
 	if (r->format_next) {
 		for (i = 0; i < io->nr_blocks; i++) {
 			if (!is_zero(io->blocks[i])) {
+				eng->status.detail = "neither blank nor a diff area";
 				fail(eng, COWP_FAULT_METADATA_CORRUPTION, -EEXIST);
 				return;
 			}
@@ -634,6 +638,7 @@ static void begin(struct cowp_engine *eng, bool verifying)
 
 	r->verifying = verifying;
 	r->step = COWP_R_WANTED;
+	eng->status.detail = NULL;	/* of an earlier attempt */
 	eng->again = true;
 }
 
