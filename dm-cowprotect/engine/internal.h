@@ -477,6 +477,7 @@ enum cowp_checkpoint_step {
 	COWP_CP_RUN,		/* the frozen memtable */
 	COWP_CP_BODY,
 	COWP_CP_FLUSH,
+	COWP_CP_LOOK,		/* at the state blocks: is the area still ours? */
 	COWP_CP_ROOT,
 	COWP_CP_STATE,		/* the generation, in the state blocks */
 };
@@ -498,6 +499,8 @@ enum cowp_checkpoint_step {
  * @body_written: blocks of it that are submitted
  * @io:		for the body
  * @flush:	between the body and the root
+ * @look:	reads a state block
+ * @look_copy:	which
  * @root:	writes the root
  * @super:	of the manifest being written
  * @state:	raises the generation in the state blocks
@@ -520,6 +523,8 @@ struct cowp_checkpoint {
 	u32 body_written;
 	struct cowp_io *io;
 	struct cowp_io *flush;
+	struct cowp_io *look;
+	u32 look_copy;
 	struct cowp_put root;
 	struct cowp_super super;
 	struct cowp_state_request state;

@@ -245,7 +245,7 @@ void cowp_checkpoint_refuse(struct cowp_engine *eng, int error)
 	reply_all(eng, &waiting, error);
 }
 
-static void failed(struct cowp_engine *eng, int error)
+static void failed_as(struct cowp_engine *eng, enum cowp_fault fault, int error)
 {
 	struct cowp_checkpoint *cp = &eng->cp;
 	LIST_HEAD(serving);
@@ -267,10 +267,15 @@ static void failed(struct cowp_engine *eng, int error)
 		cp->empty = false;
 		cowp_event(eng, COWP_EVENT_EMPTY_FAILED, error);
 	} else {
-		cowp_fault(eng, cowp_fault_of(error, COWP_FAULT_IO_FAILURE), error);
+		cowp_fault(eng, fault, error);
 	}
 	cp->clean = false;
 	reply_all(eng, &serving, error);
+}
+
+static void failed(struct cowp_engine *eng, int error)
+{
+	failed_as(eng, cowp_fault_of(error, COWP_FAULT_IO_FAILURE), error);
 }
 
 static void committed(struct cowp_engine *eng)
@@ -347,6 +352,44 @@ static void write_root(struct cowp_engine *eng)
 	cowp_put(eng, &cp->root, COWP_ROOT_BLOCK(!cp->slot), root_written);
 }
 
+/*
+ * Before the root goes over an older one: is the area still ours alone?  Another
+ * activation, on this host or another, has raised the session when it started;
+ * one root of each would leave nothing that can be believed.
+ */
+static void look_at_state(struct cowp_engine *eng, u32 copy)
+{
+	struct cowp_checkpoint *cp = &eng->cp;
+
+	cp->step = COWP_CP_LOOK;
+	cp->look_copy = copy;
+	cp->look->sector = COWP_STATE_BLOCK(copy) * COWP_BLOCK_SECTORS;
+	cowp_submit(eng, cp->look);
+}
+
+static void looked(struct cowp_engine *eng, struct cowp_io *io)
+{
+	struct cowp_checkpoint *cp = &eng->cp;
+	struct cowp_area_state is;
+
+	if (cowp_io_late(io))
+		return;
+	if (io->error || cowp_state_decode(&is, io->blocks[0], cp->look_copy, NULL)) {
+		/* One of them may be unreadable, or being written by ourselves. */
+		if (!io->in_flight && cp->look_copy + 1 < COWP_SLOTS)
+			look_at_state(eng, cp->look_copy + 1);
+		else if (io->error)
+			failed(eng, io->error);
+		else
+			failed_as(eng, COWP_FAULT_METADATA_CORRUPTION, -EBADMSG);
+		return;
+	}
+	if (memcmp(is.uuid, eng->super.uuid, sizeof(is.uuid)) || is.session != eng->session)
+		failed_as(eng, COWP_FAULT_EXTERNAL_WRITER, -EBUSY);
+	else
+		write_root(eng);
+}
+
 static void flushed(struct cowp_engine *eng, struct cowp_io *io)
 {
 	if (cowp_io_late(io))
@@ -354,7 +397,7 @@ static void flushed(struct cowp_engine *eng, struct cowp_io *io)
 	if (io->error)
 		failed(eng, io->error);
 	else
-		write_root(eng);
+		look_at_state(eng, 0);
 }
 
 static void write_body(struct cowp_engine *eng)
@@ -389,7 +432,7 @@ static void body_written(struct cowp_engine *eng, struct cowp_io *io)
 		cp->step = COWP_CP_FLUSH;
 		cowp_submit(eng, cp->flush);
 	} else {
-		write_root(eng);
+		look_at_state(eng, 0);
 	}
 }
 
@@ -406,7 +449,7 @@ static void start_body(struct cowp_engine *eng)
 /* A write to a fixed place whose end was not seen: nothing may be written there. */
 static bool places_busy(struct cowp_checkpoint *cp)
 {
-	return cp->io->in_flight || cp->flush->in_flight || cp->root.busy;
+	return cp->io->in_flight || cp->flush->in_flight || cp->look->in_flight || cp->root.busy;
 }
 
 static void start(struct cowp_engine *eng)
@@ -496,7 +539,15 @@ int cowp_manifest_init(struct cowp_engine *eng)
 	INIT_LIST_HEAD(&cp->serving);
 	cp->io = cowp_alloc_io(eng, BODY_WINDOW, body_written);
 	cp->flush = cowp_alloc_io(eng, 0, flushed);
-	if (!cp->io || !cp->flush)
+	cp->look = cowp_alloc_io(eng, 1, looked);
+	if (!cp->io || !cp->flush || !cp->look)
+		return -ENOMEM;
+	cp->look->op = COWP_READ;
+	cp->look->dev = COWP_DIFF;
+	cp->look->nr_blocks = 1;
+	cp->look->bytes = COWP_BLOCK_SIZE;
+	cp->look->blocks[0] = cowp_alloc_block(eng);
+	if (!cp->look->blocks[0])
 		return -ENOMEM;
 	cp->flush->op = COWP_FLUSH;
 	cp->flush->dev = COWP_DIFF;
@@ -513,5 +564,8 @@ void cowp_manifest_exit(struct cowp_engine *eng)
 	port_free(cp->body);
 	port_io_free(cp->io);
 	port_io_free(cp->flush);
+	if (cp->look)
+		port_block_free(cp->look->blocks[0]);
+	port_io_free(cp->look);
 	cowp_put_exit(&cp->root);
 }

@@ -173,6 +173,36 @@ static void full_run_list_is_a_full_area(struct kunit *test)
 	world_close(w);
 }
 
+/* Another activation of the area: this one must not write its root over it. */
+static void another_session_stops_a_checkpoint(struct kunit *test)
+{
+	struct world_setup setup = { .mode = COWP_MODE_PROTECTED };
+	struct world *w = world_new(test, &setup);
+	u8 *block = kunit_kzalloc(test, COWP_BLOCK_SIZE, GFP_KERNEL);
+	struct cowp_area_state state;
+	u64 generation;
+	u32 copy;
+
+	world_start(w, true);
+	world_create(w);
+	world_write(w, 1);
+	world_settle(w);
+	state = w->eng->state.now;
+	generation = w->eng->super.generation;
+	for (copy = 0; copy < COWP_SLOTS; copy++) {
+		u64 sector = COWP_STATE_BLOCK(copy) * COWP_BLOCK_SECTORS;
+
+		state.session = w->eng->session + 1;
+		cowp_state_encode(block, copy, &state);
+		device_write(&w->dev[COWP_DIFF], sector, block, COWP_BLOCK_SIZE, true);
+	}
+	KUNIT_EXPECT_EQ(test, world_message(w, COWP_MSG_CHECKPOINT, false, 0), -EBUSY);
+	KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_BLOCKED);
+	KUNIT_EXPECT_EQ(test, world_fault(w), COWP_FAULT_EXTERNAL_WRITER);
+	KUNIT_EXPECT_EQ(test, w->eng->super.generation, generation);
+	world_crash(w);
+}
+
 /* ---- faults ---- */
 
 static int fail_diff_writes(struct world *w, const struct cowp_io *io)
@@ -535,6 +565,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(delete_of_what_is_not_there),
 	KUNIT_CASE(delete_that_was_not_durable),
 	KUNIT_CASE(checkpoints_alternate),
+	KUNIT_CASE(another_session_stops_a_checkpoint),
 	KUNIT_CASE(full_run_list_is_a_full_area),
 	KUNIT_CASE_PARAM(protected_fault_blocks_and_heals, fault_gen_params),
 	KUNIT_CASE_PARAM(normal_fault_gives_up, fault_gen_params),
