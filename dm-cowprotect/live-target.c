@@ -328,6 +328,7 @@ static void go_on(struct cowp_live *live)
 		WRITE_ONCE(p->live_sectors, live->ti->len);
 		cowp_port_set_sectors(p, live->ti->len);
 	}
+	cowp_port_tune(p, &live->line.cfg);
 	if (p->table_error_if_blocked != live->line.error_if_blocked) {
 		p->table_error_if_blocked = live->line.error_if_blocked;
 		WRITE_ONCE(p->error_if_blocked, live->line.error_if_blocked);

@@ -97,6 +97,22 @@ void cowp_port_set_sectors(struct cowp_port *p, u64 sectors)
 }
 
 /**
+ * cowp_port_tune - another table has been resumed
+ * @p:		the activation
+ * @cfg:	of that table
+ *
+ * Any context.
+ */
+void cowp_port_tune(struct cowp_port *p, const struct cowp_config *cfg)
+{
+	spin_lock_irq(&p->lock);
+	p->new_limits = *cfg;
+	set_bit(COWP_PORT_TUNE, &p->flags);
+	spin_unlock_irq(&p->lock);
+	cowp_port_kick(p);
+}
+
+/**
  * cowp_port_leg - a device of the activation
  * @p:		the activation
  * @dev:	which
@@ -228,6 +244,18 @@ static void take_size(struct cowp_port *p)
 	cowp_engine_live_resized(p->eng, sectors);
 }
 
+static void take_limits(struct cowp_port *p)
+{
+	struct cowp_config cfg;
+
+	if (!test_and_clear_bit(COWP_PORT_TUNE, &p->flags))
+		return;
+	spin_lock_irq(&p->lock);
+	cfg = p->new_limits;
+	spin_unlock_irq(&p->lock);
+	cowp_engine_tune(p->eng, &cfg);
+}
+
 static void take_start(struct cowp_port *p)
 {
 	/* It may have been closed while it waited for the one before. */
@@ -337,6 +365,7 @@ static u64 port_round(struct cowp_port *p)
 	cowp_io_deliver(p);
 	take_diff(p);
 	take_size(p);
+	take_limits(p);
 	take_start(p);
 	take_requests(p);
 	cowp_gate_take(p);

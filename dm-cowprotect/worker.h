@@ -34,6 +34,7 @@ enum cowp_port_flag {
 	COWP_PORT_RETIRE,	/* nobody needs it any more */
 	COWP_PORT_DIFF,		/* @new_diff is to be used from now on */
 	COWP_PORT_RESIZE,	/* @new_sectors */
+	COWP_PORT_TUNE,		/* @new_limits */
 	COWP_PORT_REQUEUE,	/* noflush suspend: bios that wait go back */
 	COWP_PORT_REGATE,	/* what is held may go, or must fail */
 };
@@ -63,6 +64,7 @@ enum cowp_port_flag {
  * @requests:	input: struct cowp_request
  * @new_diff:	input: device to use from now on, under @lock
  * @new_sectors: input: size of the live volume, under @lock
+ * @new_limits:	input: for cowp_engine_tune(), under @lock
  * @leg_lock:	for @leg against other contexts than the worker's
  * @leg:	the devices, NULL where absent
  * @held:	bios that the gate holds
@@ -112,6 +114,7 @@ struct cowp_port {
 	struct list_head requests;
 	struct cowp_leg *new_diff;
 	u64 new_sectors;
+	struct cowp_config new_limits;
 
 	spinlock_t leg_lock;		/* leg */
 	struct cowp_leg *leg[2];
@@ -173,6 +176,7 @@ void cowp_port_kick(struct cowp_port *p);
 void cowp_port_flag(struct cowp_port *p, enum cowp_port_flag flag);
 void cowp_port_set_diff(struct cowp_port *p, struct cowp_leg *diff);
 void cowp_port_set_sectors(struct cowp_port *p, u64 sectors);
+void cowp_port_tune(struct cowp_port *p, const struct cowp_config *cfg);
 struct cowp_leg *cowp_port_leg(struct cowp_port *p, enum cowp_dev dev);
 void cowp_port_post(struct cowp_port *p, struct cowp_request *r);
 int cowp_port_call(struct cowp_port *p, struct cowp_request *r);

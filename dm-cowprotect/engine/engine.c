@@ -248,6 +248,22 @@ void cowp_engine_live_resized(struct cowp_engine *eng, u64 sectors)
 	eng->again = true;
 }
 
+void cowp_engine_tune(struct cowp_engine *eng, const struct cowp_config *cfg)
+{
+	u64 ms = eng->phase == COWP_PHASE_WAIT_ROOM ? cfg->grow_wait_ms : cfg->diff_wait_ms;
+
+	eng->cfg.diff_wait_ms = cfg->diff_wait_ms;
+	eng->cfg.grow_wait_ms = cfg->grow_wait_ms;
+	eng->cfg.diff_timeout_ms = cfg->diff_timeout_ms;
+	eng->cfg.low_water = cfg->low_water;
+	if (eng->waiting) {
+		if (eng->wait_until)
+			eng->wait_until += ms - eng->wait_ms;
+		eng->wait_ms = ms;
+	}
+	eng->again = true;
+}
+
 /* ---- making and unmaking ---- */
 
 static int count_init(struct cowp_count *c)

@@ -364,6 +364,14 @@ void cowp_engine_diff_changed(struct cowp_engine *eng);
 /* The live device has a new size, taken from a table. */
 void cowp_engine_live_resized(struct cowp_engine *eng, u64 sectors);
 
+/**
+ * cowp_engine_tune - another table has been resumed: take its limits over
+ * @cfg:	of which the waits, the time-out and the low-water mark are taken
+ *
+ * A wait that has begun goes on counting from where it began.
+ */
+void cowp_engine_tune(struct cowp_engine *eng, const struct cowp_config *cfg);
+
 void cowp_engine_write(struct cowp_engine *eng, struct cowp_waiter *w);
 
 /* Take a waiter back (a noflush suspend).  Copies under way go on. */
