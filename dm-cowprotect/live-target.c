@@ -69,7 +69,7 @@ static int get_diff(struct cowp_live *live)
 		return 0;
 	}
 	if (PTR_ERR(leg) == -EINTR) {
-		ti->error = "Interrupted";
+		ti->error = "Interrupted: try again";
 		return -EINTR;
 	}
 	DMWARN("%s: diff device %s does not answer (error %ld): reload when it does",
@@ -88,6 +88,11 @@ static const char *check_info(struct cowp_live *live, const struct cowp_area_inf
 	return NULL;
 }
 
+static u64 diff_blocks(struct cowp_live *live)
+{
+	return bdev_nr_sectors(live->diff_dev->bdev) / COWP_BLOCK_SECTORS;
+}
+
 static const char *check_area(struct cowp_live *live, enum cowp_area area,
 			      const struct cowp_area_info *info)
 {
@@ -101,7 +106,13 @@ static const char *check_area(struct cowp_live *live, enum cowp_area area,
 	if (cfg->have_uuid && memcmp(info->uuid, none, sizeof(none)) &&
 	    memcmp(info->uuid, cfg->uuid, sizeof(none)))
 		return "Diff area has another uuid: name the one that belongs to this volume";
-	return area == COWP_AREA_OURS ? check_info(live, info) : NULL;
+	if (area == COWP_AREA_OURS)
+		return check_info(live, info);
+	/* Of an area that is there already the size is for recovery to judge. */
+	if (cfg->format && area != COWP_AREA_CORRUPT &&
+	    cowp_area_fits(cfg->chunk_blocks, diff_blocks(live)))
+		return "Diff device is too small: take a larger one, or smaller chunks";
+	return NULL;
 }
 
 /* An area that is in use already was looked at by its activation. */
@@ -126,8 +137,8 @@ static int look_at_diff(struct cowp_live *live, struct cowp_port *attached)
 	if (!diff_in_use(live, attached)) {
 		r = cowp_area_read(live->diff, &area, &info);
 		if (r) {
-			live->ti->error = r == -EINTR ? "Interrupted" :
-					  "No memory to read the diff area";
+			live->ti->error = r == -EINTR ? "Interrupted: try again" :
+					  "No memory to read the diff area: free some";
 			return r;
 		}
 		wrong = check_area(live, area, &info);
@@ -157,7 +168,7 @@ static int new_port(struct cowp_live *live)
 
 	leg = cowp_leg_open(live->dev->bdev->bd_dev, BLK_OPEN_READ);
 	if (IS_ERR(leg)) {
-		live->ti->error = "Live device does not answer";
+		live->ti->error = "Live device does not answer: repair it and try again";
 		return PTR_ERR(leg);
 	}
 	cfg->live_sectors = live->ti->len;
@@ -228,7 +239,7 @@ static int live_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		return refuse(ti, "A live volume begins at sector 0 of its device: give start 0");
 	live = kzalloc(sizeof(*live), GFP_KERNEL);
 	if (!live) {
-		ti->error = "No memory for the target";
+		ti->error = "No memory for the target: free some";
 		return -ENOMEM;
 	}
 	live->ti = ti;
@@ -242,7 +253,7 @@ static int live_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		goto bad;
 	live->volume = cowp_volume_join(live->dev->bdev->bd_dev);
 	if (!live->volume) {
-		ti->error = "No memory for the volume";
+		ti->error = "No memory for the volume: free some";
 		r = -ENOMEM;
 		goto bad;
 	}

@@ -50,6 +50,14 @@ static const char *why(int error)
 		return "there is no such snapshot: send list";
 	case -ENOSPC:
 		return "no room: delete snapshots, or grow the diff device and send grow";
+	case -EFBIG:
+		return "the diff area cannot become that large: format a new one";
+	case -ENODEV:
+		return "the diff device is not there: attach it, reload the table with it";
+	case -EBADMSG:
+		return "the diff area is corrupt: run cowprotect check on it, restore it";
+	case -EUCLEAN:
+		return "the snapshots are given up, but the area was not read: activate it again, or wipe and format it";
 	case -ENOMEM:
 		return "no memory: free some and try again";
 	case -ETIMEDOUT:
@@ -58,14 +66,10 @@ static const char *why(int error)
 		return "interrupted, what was written stands: see the status line";
 	case -EOVERFLOW:
 		return "the caller's buffer is too small for the result, or all ids are used";
-	case -EFBIG:
-		return "the diff area cannot become that large: format a new one";
-	case -ENODEV:
-		return "there is no diff device: reload the table with it";
 	case -ENXIO:
 		return "the volume was never resumed: resume it";
 	case -ESHUTDOWN:
-		return "the volume is being closed";
+		return "the volume is being closed: activate it again";
 	default:
 		return "see the messages before this one";
 	}

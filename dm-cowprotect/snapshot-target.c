@@ -45,7 +45,7 @@ static int check_found(struct dm_target *ti, const struct find_request *f)
 		return -ENOENT;
 	}
 	if (f->found.deleting) {
-		ti->error = "Snapshot is being deleted";
+		ti->error = "Snapshot is being deleted: send list for those that stay";
 		return -EBUSY;
 	}
 	if (ti->len > f->found.live_sectors) {
@@ -61,7 +61,7 @@ static int find_snapshot(struct dm_target *ti, struct cowp_port *p, u32 id)
 	int r = cowp_port_call(p, &f.request);
 
 	if (r) {
-		ti->error = "Interrupted";
+		ti->error = "Interrupted: try again";
 		return r;
 	}
 	return check_found(ti, &f);
@@ -93,7 +93,7 @@ static int get_reader(struct dm_target *ti, struct cowp_snap *s, struct cowp_por
 
 	r = cowp_reader_new((1U << p->chunk_shift) / COWP_BLOCK_SECTORS, s->volume->dev);
 	if (!r) {
-		ti->error = "No memory for snapshot reads";
+		ti->error = "No memory for snapshot reads: free some";
 		return -ENOMEM;
 	}
 	cowp_volume_reader(s->volume, r);
@@ -147,7 +147,7 @@ static int snap_open(struct dm_target *ti, struct cowp_snap *s, char **argv)
 	}
 	s->diff_name = kstrdup(argv[1], GFP_KERNEL);
 	if (!s->diff_name) {
-		ti->error = "No memory for the target";
+		ti->error = "No memory for the target: free some";
 		return -ENOMEM;
 	}
 	s->volume = cowp_volume_open_snapshot(s->dev->bdev->bd_dev, &s->open, &ti->error);
@@ -171,7 +171,7 @@ static int snap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	}
 	s = kzalloc(sizeof(*s), GFP_KERNEL);
 	if (!s) {
-		ti->error = "No memory for the target";
+		ti->error = "No memory for the target: free some";
 		return -ENOMEM;
 	}
 	r = snap_open(ti, s, argv);

@@ -260,7 +260,7 @@ int cowp_line_parse(struct cowp_line *line, unsigned int argc, char **argv, char
 	line->options = join(line->nr_options, argv + 4);
 	if (!line->live || !line->diff || !line->options) {
 		cowp_line_free(line);
-		*error = "No memory for the table line";
+		*error = "No memory for the table line: free some";
 		return -ENOMEM;
 	}
 	return 0;
