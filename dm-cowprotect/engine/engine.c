@@ -21,8 +21,9 @@ bool cowp_may_checkpoint(struct cowp_engine *eng)
 	case COWP_PHASE_NONE:
 	case COWP_PHASE_ACTIVE:
 	case COWP_PHASE_WAIT_ROOM:
-	case COWP_PHASE_EMPTYING:
 		return true;
+	case COWP_PHASE_EMPTYING:
+		return eng->loaded;
 	case COWP_PHASE_BLOCKED:
 		/* What was read half-way is not the truth about the area. */
 		return eng->loaded && !list_empty(&eng->cp.waiting);

@@ -595,6 +595,7 @@ struct cowp_engine {
 	struct cowp_msg *mode_msg;	/* being carried out: protect, reset */
 	struct cowp_msg *clear_msg;
 	struct cowp_msg *reset_msg;
+	struct cowp_msg *close_msg;	/* waits for a last attempt to mark */
 	bool reset_tried;
 
 	/* the area */
@@ -638,6 +639,8 @@ void cowp_event(struct cowp_engine *eng, u32 event, int error);
 u32 cowp_fault(struct cowp_engine *eng, enum cowp_fault fault, int error);
 enum cowp_fault cowp_fault_of(int error, enum cowp_fault otherwise);
 void cowp_gate_update(struct cowp_engine *eng);
+void cowp_mark_last_chance(struct cowp_engine *eng);
+bool cowp_marking(struct cowp_engine *eng);
 u64 cowp_react_tick(struct cowp_engine *eng);
 
 /* messages.c */
@@ -774,6 +777,7 @@ void cowp_recovery_exit(struct cowp_engine *eng);
 void cowp_recovery_start(struct cowp_engine *eng);
 void cowp_recovery_verify(struct cowp_engine *eng);
 void cowp_recovery_run(struct cowp_engine *eng);
+bool cowp_recovery_idle(struct cowp_engine *eng);
 bool cowp_recovery_writes(struct cowp_engine *eng);
 bool cowp_recovery_checkpointed(struct cowp_engine *eng);
 

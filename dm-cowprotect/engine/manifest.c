@@ -302,6 +302,7 @@ static void committed(struct cowp_engine *eng)
 	cowp_snapshots_committed(eng);
 	if (empty) {
 		eng->status.mode = eng->state.now.mode;
+		eng->status.marked = false;
 		cowp_event(eng, COWP_EVENT_EMPTIED, 0);
 	}
 	cowp_checkpointed(eng);

@@ -120,8 +120,14 @@ void cowp_engine_message(struct cowp_engine *eng, struct cowp_msg *m)
 	case COWP_MSG_GROW:
 		message_work(eng, m, COWP_EVENT_MSG_GROW);
 		break;
-	case COWP_MSG_CHECKPOINT:
 	case COWP_MSG_CLOSE:
+		if (eng->phase == COWP_PHASE_LOST_UNMARKED) {
+			eng->close_msg = m;
+			cowp_mark_last_chance(eng);
+			break;
+		}
+		fallthrough;
+	case COWP_MSG_CHECKPOINT:
 		message_work(eng, m, COWP_EVENT_MSG_CHECKPOINT);
 		break;
 	case COWP_MSG_PROTECT:
@@ -160,8 +166,13 @@ static void run_decisions(struct cowp_engine *eng)
 static void reply_settled(struct cowp_engine *eng)
 {
 	struct cowp_msg *clear = eng->clear_msg, *reset = eng->reset_msg;
+	struct cowp_msg *close = eng->close_msg;
 	int error = eng->status.error ? : -EIO;
 
+	if (close && !cowp_marking(eng)) {
+		eng->close_msg = NULL;
+		port_msg_done(eng->port, close, eng->phase == COWP_PHASE_LOST ? 0 : -EIO);
+	}
 	if (clear && eng->phase != COWP_PHASE_CLEARING && eng->phase != COWP_PHASE_RECOVERING &&
 	    !(eng->phase == COWP_PHASE_WAIT_ROOM && !cowp_checkpoint_idle(eng))) {
 		eng->clear_msg = NULL;
@@ -186,7 +197,11 @@ static void reply_settled(struct cowp_engine *eng)
 		break;
 	}
 	eng->reset_msg = NULL;
-	port_msg_done(eng->port, reset, eng->phase == COWP_PHASE_NONE ? 0 : -EIO);
+	if (eng->phase == COWP_PHASE_NONE)
+		error = 0;
+	else
+		error = eng->phase == COWP_PHASE_LOST && !eng->loaded ? -EUCLEAN : -EIO;
+	port_msg_done(eng->port, reset, error);
 }
 
 /* Those that may be answered, and those that may be begun. */
@@ -233,6 +248,7 @@ void cowp_messages_cancel(struct cowp_engine *eng)
 {
 	struct cowp_msg *m, *next, *single[] = {
 		eng->create.msg, eng->mode_msg, eng->clear_msg, eng->reset_msg,
+		eng->close_msg,
 	};
 	u32 i;
 

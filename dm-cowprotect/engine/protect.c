@@ -118,7 +118,9 @@ static struct cowp_decision on_loaded(enum cowp_phase phase, u32 event)
 		[COWP_EVENT_LOADED_LOST] = COWP_PHASE_LOST,
 	};
 
-	if (phase != COWP_PHASE_RECOVERING && phase != COWP_PHASE_CLEARING)
+	/* An area that arrives when it was given up is marked as it is read. */
+	if (phase != COWP_PHASE_RECOVERING && phase != COWP_PHASE_CLEARING &&
+	    !(phase == COWP_PHASE_LOST_UNMARKED && event == COWP_EVENT_LOADED_LOST))
 		return stay(phase);
 	return go(to[event], COWP_ACT_CLEAR_FAULT | COWP_ACT_STOP_WAIT);
 }

@@ -101,10 +101,23 @@ static void marked(struct cowp_engine *eng, int error)
 	cowp_event(eng, COWP_EVENT_MARKED, 0);
 }
 
+/* An area that was never read is marked by the recovery that reads it. */
+static void recover_lost(struct cowp_engine *eng)
+{
+	eng->cfg.given_up = true;
+	eng->mark_retry = eng->now + MARK_RETRY_MS;
+	if (cowp_recovery_idle(eng))
+		cowp_recovery_start(eng);
+}
+
 static void start_mark(struct cowp_engine *eng)
 {
 	if (eng->marking)
 		return;
+	if (eng->phase == COWP_PHASE_LOST_UNMARKED && !eng->state.known) {
+		recover_lost(eng);
+		return;
+	}
 	eng->marking = true;
 	eng->mark_retry = 0;
 	eng->mark.fields = COWP_SET_LOST;
@@ -182,8 +195,11 @@ static void act(struct cowp_engine *eng, u32 event, u32 actions, int error)
 	if (actions & COWP_ACT_MARK)
 		start_mark(eng);
 	if (actions & COWP_ACT_EMPTY) {
-		eng->cp.want_empty = true;
-		cowp_checkpoint_want(eng, false);
+		eng->cp.want_empty = eng->loaded;
+		if (eng->loaded)
+			cowp_checkpoint_want(eng, false);
+		else
+			cowp_event(eng, COWP_EVENT_EMPTY_FAILED, -EUCLEAN);
 	}
 	if (actions & COWP_ACT_NORMAL)
 		change_mode(eng, COWP_MODE_NORMAL);
@@ -222,6 +238,24 @@ int cowp_handle(struct cowp_engine *eng, u32 event, int error, u32 *actions)
 	eng->again = true;
 	*actions = d.actions;
 	return d.error;
+}
+
+/*
+ * cowp_mark_last_chance - the volume is being closed and its loss not marked
+ *
+ * Without the mark the next activation would take the snapshots for good.
+ * cowp_marking() tells when the attempt has ended.
+ */
+void cowp_mark_last_chance(struct cowp_engine *eng)
+{
+	start_mark(eng);
+	eng->again = true;
+}
+
+bool cowp_marking(struct cowp_engine *eng)
+{
+	return eng->phase == COWP_PHASE_LOST_UNMARKED &&
+	       (eng->marking || !cowp_recovery_idle(eng));
 }
 
 /*

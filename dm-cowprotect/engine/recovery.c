@@ -658,6 +658,11 @@ void cowp_recovery_verify(struct cowp_engine *eng)
 	begin(eng, true);
 }
 
+bool cowp_recovery_idle(struct cowp_engine *eng)
+{
+	return eng->recovery->step == COWP_R_IDLE;
+}
+
 void cowp_recovery_run(struct cowp_engine *eng)
 {
 	struct cowp_recovery *r = eng->recovery;
