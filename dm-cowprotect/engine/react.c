@@ -98,6 +98,7 @@ static void marked(struct cowp_engine *eng, int error)
 	eng->mark_retry = 0;
 	eng->status.marked = true;
 	eng->status.mode = eng->state.now.mode;
+	eng->notify = true;	/* also where the state stays what it was: lost */
 	cowp_event(eng, COWP_EVENT_MARKED, 0);
 }
 
