@@ -111,3 +111,33 @@ numbers()
 {
 	seq "$1" 1000000000 2> /dev/null | head -c "$(($2 * 1024))"
 }
+
+# Of a volume "vol" that a fault may block
+
+blocked_with_io()
+{
+	state_is vol blocked && [ "$(held vol)" -gt 0 ]
+}
+
+# write_in_background SEED SKIP-KIB KIB: a write that ends when it is let go
+write_in_background()
+{
+	fill /dev/mapper/vol "$1" "$2" "$3" &
+	writer=$!
+}
+
+# exchange DEVICE TABLE: another table for a mapped device, whatever its I/O does
+exchange()
+{
+	dmsetup load "$1" --table "$2" &&
+		timeout 20 dmsetup suspend --noflush --nolockfs "$1" &&
+		timeout 20 dmsetup resume --noudevsync "$1"
+}
+
+# blank DEVICE: so that it can be formatted
+blank()
+{
+	dd if=/dev/zero of="$1" bs=1M count=4 oflag=direct status=none &&
+		dd if=/dev/zero of="$1" bs=1M seek="$(($(blockdev --getsize64 "$1") - (1 << 20)))" \
+			count=1 oflag=direct,seek_bytes status=none
+}
