@@ -45,14 +45,15 @@ state() { word "$1" 2; }
 fault() { word "$1" 3; }
 held() { word "$1" 10; }
 
-# wait_for WHAT...: up to 20 s for a command to succeed
+# wait_for WHAT...: up to 20 s, or WAIT_LIMIT, for a command to succeed
 wait_for()
 {
-	local end=$((SECONDS + 20))
+	local limit=${WAIT_LIMIT:-20}
+	local end=$((SECONDS + limit))
 	until "$@" > /tmp/wait.out 2>&1; do
 		[ $SECONDS -lt $end ] || {
 			cat /tmp/wait.out
-			echo "not within 20 s: $*"
+			echo "not within $limit s: $*"
 			return 1
 		}
 		sleep 0.05
