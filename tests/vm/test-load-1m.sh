@@ -4,7 +4,8 @@
 # 32 snapshots under a verifying load, in chunks of 1 MiB.
 #
 # vm: --disk live,size=64M,cache=on --disk diff,size=2G,cache=on --disk keep,size=1M
-# vm: --prog fio --prog build/userspace/cowprotect --timeout 1200
+# tool: cowprotect
+# vm: --prog fio --timeout 1200
 # plan: 12
 
 . /guest/lib.sh
