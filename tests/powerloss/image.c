@@ -43,6 +43,29 @@ static uint64_t flushed_before(const struct history *h, uint64_t at)
 	return before;
 }
 
+#define SOON	64U	/* events */
+
+/*
+ * Any moment will do.  Half of them are soon after a snapshot was acknowledged:
+ * what it relies on and is not durable then becomes so by later flushes.
+ */
+static uint64_t random_moment(const struct history *h, uint64_t *rng)
+{
+	uint64_t at = h->ready + rng_below(rng, h->end - h->ready);
+	const struct note *created = NULL;
+	unsigned int seen = 0;
+	size_t i;
+
+	if (rng_below(rng, 2))
+		return at;
+	for (i = 0; i < h->note_count; i++)
+		if (!strncmp(h->notes[i].text, "created ", 8) && !rng_below(rng, ++seen))
+			created = &h->notes[i];
+	if (created && created->at + SOON < h->end)
+		at = created->at + rng_below(rng, SOON);
+	return at;
+}
+
 static void put(char *image, const struct op *op)
 {
 	memcpy(image + op->sector * SECTOR, op->data, op->count * SECTOR);
@@ -68,7 +91,7 @@ void image_build(const struct history *h, uint64_t seed, char *image, size_t byt
 
 	memset(cut, 0, sizeof(*cut));
 	memset(image, 0, bytes);
-	cut->at = h->ready + rng_below(&rng, h->end - h->ready);
+	cut->at = random_moment(h, &rng);
 	keep = kept_of_16[rng_below(&rng, sizeof(kept_of_16) / sizeof(kept_of_16[0]))];
 	flushed = flushed_before(h, cut->at);
 

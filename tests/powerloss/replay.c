@@ -56,7 +56,7 @@ static char *content;		/* of a volume */
 
 static uint64_t point;
 static bool wrong;
-static uint64_t wrong_points, compared, pending, kept, torn;
+static uint64_t tried, wrong_points, compared, pending, kept, torn;
 
 void die(const char *format, ...)
 {
@@ -393,6 +393,7 @@ static void try_point(void)
 	if (wrong || image_only)
 		tell_cut(&cut);
 	wrong_points += wrong;
+	tried++;
 	fflush(stdout);
 }
 
@@ -449,6 +450,6 @@ int main(int argc, char **argv)
 		return 0;
 	printf("# %" PRIu64 " points, %" PRIu64 " wrong; %" PRIu64 " volumes compared, %" PRIu64
 	       " writes pending, %" PRIu64 " of them there, %" PRIu64 " torn\n",
-	       point - from, wrong_points, compared, pending, kept, torn);
+	       tried, wrong_points, compared, pending, kept, torn);
 	return wrong_points ? 1 : 0;
 }
