@@ -83,12 +83,7 @@ static int take_options(struct options *o, int argc, char **argv)
 	if (!o->live && !o->live_sectors)
 		return tool_usage(a,
 				  "the size of the live volume is missing (--live or --live-size)");
-	if (optind == argc)
-		return tool_usage(a, "the diff device is missing");
-	if (optind + 1 < argc)
-		return tool_usage(a, "'%s' is one argument too many", argv[optind + 1]);
-	o->diff = argv[optind];
-	return TOOL_OK;
+	return tool_device(a, argc, argv, &o->diff);
 }
 
 static bool live_fits(struct options *o, const struct area *diff)

@@ -42,6 +42,16 @@ int tool_getopt(const struct tool_action *a, int code, char **argv)
 	return tool_usage(a, "unknown or ambiguous option '%s'", word);
 }
 
+int tool_device(const struct tool_action *a, int argc, char **argv, const char **path)
+{
+	if (optind == argc)
+		return tool_usage(a, "the diff device is missing");
+	if (optind + 1 < argc)
+		return tool_usage(a, "'%s' is one argument too many", argv[optind + 1]);
+	*path = argv[optind];
+	return TOOL_OK;
+}
+
 const char *tool_number(const char *text, u64 max, u64 *number)
 {
 	char *end;

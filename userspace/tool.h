@@ -55,6 +55,9 @@ int tool_usage(const struct tool_action *a, const char *fmt, ...) __printf(2, 3)
  */
 int tool_getopt(const struct tool_action *a, int code, char **argv);
 
+/* The one argument behind the options, which are taken.  Returns an enum tool_exit. */
+int tool_device(const struct tool_action *a, int argc, char **argv, const char **path);
+
 /**
  * tool_sectors - take a size apart
  * @text:	a number and one of s (sectors), K, M, G, T, P (powers of 1024), or

@@ -41,12 +41,7 @@ static int take_options(struct options *o, int argc, char **argv)
 			return tool_getopt(a, c, argv);
 		}
 	}
-	if (optind == argc)
-		return tool_usage(a, "the diff device is missing");
-	if (optind + 1 < argc)
-		return tool_usage(a, "'%s' is one argument too many", argv[optind + 1]);
-	o->diff = argv[optind];
-	return TOOL_OK;
+	return tool_device(a, argc, argv, &o->diff);
 }
 
 void progress(struct check *c, const char *what)
