@@ -189,6 +189,59 @@ static void diff_arrives(struct sim *s, void *arg)
 	sim_called(s);
 }
 
+/* The operator tries this and that with a volume that is blocked for want of its area. */
+static void meddle(struct sim *s)
+{
+	static const u8 ops[] = {
+		COWP_MSG_CHECKPOINT, COWP_MSG_GROW, COWP_MSG_DELETE, COWP_MSG_CLEAR, COWP_MSG_CLOSE,
+	};
+	const struct model *m = &s->model;
+	u32 count = rng_range(&s->rng, 1, 3);
+
+	while (count-- && s->state == COWP_STATE_BLOCKED) {
+		u8 op = ops[rng_below(&s->rng, ARRAY_SIZE(ops))];
+		u32 id = m->nr_snaps ? m->snap[rng_below(&s->rng, m->nr_snaps)].id : 1;
+		u64 limit = s->now + 400000000;
+
+		shell_message(s, op, op == COWP_MSG_DELETE ? id : 0, false, 0);
+		while (s->nr_msgs && sim_step(s, limit))
+			;
+		if (s->nr_msgs)
+			sim_fail(s, "message %s does not end on an area that cannot be read",
+				 shell_msg_name(op));
+		if (!s->last_error)
+			sim_fail(s, "message %s succeeds on an area that cannot be read",
+				 shell_msg_name(op));
+	}
+}
+
+/*
+ * Start on an outcome with a diff device that some time in recovery stops
+ * returning anything.  In protected mode that must cost nothing, whatever is
+ * tried before the device is well again: it is the next start's outcome.
+ */
+static void start_blind(struct sim *s, struct outcome *o)
+{
+	u64 reads = s->diff.reads + rng_below(&s->rng, 40);
+	u64 limit = s->now + 300000000;
+
+	start_over(s, o);
+	outcome_free(o);
+	sim_trace(s, "a start with an area that cannot be read to its end");
+	sim_start_engine(s, false);
+	while (s->diff.reads < reads && !ready(s) && sim_step(s, limit))
+		;
+	s->diff.faults.fail_reads = ~0U;
+	while (!ready(s) && sim_step(s, limit))
+		;
+	if (s->state == COWP_STATE_BLOCKED) {
+		stats_count(s->stats, STAT_BLIND);
+		meddle(s);
+	}
+	*o = outcome_random(s);
+	sim_stop_dead(s);
+}
+
 /*
  * Start on an outcome, several times if the recovery is cut too; then compare.
  * Writes may arrive before it is done.
@@ -198,6 +251,8 @@ static void restart(struct sim *s, struct outcome *o, const struct cut_plan *pla
 	bool again = rng_permille(&s->rng, plan->again);
 	bool given_up;
 
+	if (rng_permille(&s->rng, plan->blind) && !s->model.may_normal && !s->record)
+		start_blind(s, o);
 	for (;;) {
 		start_over(s, o);
 		outcome_free(o);

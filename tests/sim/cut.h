@@ -12,6 +12,7 @@
  * @work_on:	of 1000 outcomes that the history does not go on from, so many
  *		are worked on for a while
  * @absent:	of 1000 starts so many have no diff device at first
+ * @blind:	of 1000 starts so many have an area that cannot be read to its end
  * @decay:	of 1000 outcomes so many are tried without their newest root first
  * @exhaustive:	try every subset where there are few enough writes
  */
@@ -20,6 +21,7 @@ struct cut_plan {
 	u32 again;
 	u32 work_on;
 	u32 absent;
+	u32 blind;
 	u32 decay;
 	bool exhaustive;
 };

@@ -568,6 +568,7 @@ static void plan_of(struct cut_plan *plan, const struct history *h, const struct
 		.again = 120,
 		.work_on = h->exhaustive ? 5 : 60,
 		.absent = 25,
+		.blind = 30,
 		.decay = 15,
 		.exhaustive = h->exhaustive,
 	};

@@ -14,6 +14,7 @@
 	X(OPS_BEFORE,	"operations since the start before, summed over cuts") \
 	X(RECOVERY_CUTS, "cuts during recovery")		\
 	X(DECAYED,	"starts without the newest root")	\
+	X(BLIND,	"starts with an area that cannot be read to its end") \
 	X(EXHAUSTED,	"instants tried exhaustively")		\
 	X(SNAPS_AT_CUT,	"snapshots at a cut, summed")		\
 	X(CUTS_WITH_3,	"cuts with 3 snapshots or more")	\
