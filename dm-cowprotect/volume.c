@@ -316,7 +316,7 @@ const char *cowp_volume_claims(struct cowp_volume *v, dev_t diff, const u8 *uuid
 	list_for_each_entry(o, &cowp_volumes, list) {
 		struct cowp_port *p = o == v ? NULL : cowp_volume_port(o);
 
-		if (p && uuid && memcmp(uuid, none, 16) &&
+		if (p && !wrong && uuid && memcmp(uuid, none, 16) &&
 		    !memcmp(uuid, cowp_engine_uuid(p->eng), 16))
 			wrong = "Diff area belongs to another live volume: name this one's";
 		cowp_port_put(p);
