@@ -260,8 +260,11 @@ static void failed_as(struct cowp_engine *eng, enum cowp_fault fault, int error)
 	/* Nor does a creation wait for one that may never come. */
 	if (eng->create.step == COWP_CREATE_RECORD && !eng->create.error)
 		eng->create.error = error;
-	/* A retry comes with the next message or clear, not by itself. */
-	cp->wanted = false;
+	/*
+	 * A retry comes with the next message or clear, not by itself; but a
+	 * reset that came meanwhile waits for one of its own.
+	 */
+	cp->wanted = cp->want_empty;
 	cp->want_full |= eng->index.frozen || eng->log.gap;
 	if (cp->empty) {
 		cp->empty = false;
