@@ -100,10 +100,10 @@ void cowp_copy_free(struct cowp_engine *eng, struct cowp_copy *c)
 /* The attempt may have ended in a fault, which has emptied the line. */
 static void wait_in_line(struct cowp_engine *eng, struct cowp_waiter *w)
 {
-	if (eng->fast.gate.word == COWP_GATE_PRESERVE)
+	if (eng->fast.gate.word == COWP_GATE_PRESERVE || cowp_is_proof(eng, w))
 		list_add_tail(&w->node, &eng->log.pending);
 	else
-		port_write_done(eng->port, w, COWP_AGAIN);
+		cowp_waiter_done(eng, w, COWP_AGAIN);
 }
 
 /*
@@ -118,8 +118,8 @@ void cowp_log_write(struct cowp_engine *eng, struct cowp_waiter *w)
 	struct cowp_log *log = &eng->log;
 	struct cowp_batch *b;
 
-	if (eng->fast.gate.word != COWP_GATE_PRESERVE) {
-		port_write_done(eng->port, w, COWP_AGAIN);
+	if (eng->fast.gate.word != COWP_GATE_PRESERVE && !cowp_is_proof(eng, w)) {
+		cowp_waiter_done(eng, w, COWP_AGAIN);
 		return;
 	}
 	for (; w->done < w->count; w->done++) {
@@ -133,7 +133,7 @@ void cowp_log_write(struct cowp_engine *eng, struct cowp_waiter *w)
 				return;
 			if (cowp_bits_test(&eng->fast.bits, chunk, eng->fast.epoch))
 				continue;
-			if (eng->phase == COWP_PHASE_ACTIVE)
+			if (eng->phase == COWP_PHASE_ACTIVE || cowp_is_proof(eng, w))
 				c = new_copy(eng, chunk, f);
 			if (!c) {
 				wait_in_line(eng, w);
@@ -146,7 +146,7 @@ void cowp_log_write(struct cowp_engine *eng, struct cowp_waiter *w)
 	if (b)
 		list_add_tail(&w->node, &b->waiters);
 	else
-		port_write_done(eng->port, w, cowp_log_preserved(eng, w) ? COWP_GO : COWP_AGAIN);
+		cowp_waiter_done(eng, w, cowp_log_preserved(eng, w) ? COWP_GO : COWP_AGAIN);
 }
 
 /* Let those that wait in line try again, as far as resources go. */
@@ -163,7 +163,7 @@ void cowp_log_run_pending(struct cowp_engine *eng)
 		cowp_log_write(eng, w);
 	}
 	list_splice_tail(&todo, &log->pending);
-	if (eng->fast.gate.word != COWP_GATE_PRESERVE)
+	if (eng->fast.gate.word != COWP_GATE_PRESERVE && !eng->proof.running)
 		cowp_log_return_waiters(eng);
 }
 
@@ -173,7 +173,7 @@ static void return_list(struct cowp_engine *eng, struct list_head *list)
 
 	list_for_each_entry_safe(w, next, list, node) {
 		list_del_init(&w->node);
-		port_write_done(eng->port, w, COWP_AGAIN);
+		cowp_waiter_done(eng, w, COWP_AGAIN);
 	}
 }
 
@@ -285,6 +285,16 @@ static void start_salvage(struct cowp_engine *eng, struct cowp_batch *b)
 	salvage_next(eng, b);
 }
 
+static struct cowp_copy *first_unread(struct cowp_batch *b)
+{
+	struct cowp_copy *c;
+
+	list_for_each_entry(c, &b->copies, node)
+		if (c->salvage)
+			break;
+	return c;
+}
+
 static void reads_done(struct cowp_engine *eng, struct cowp_batch *b)
 {
 	int error = b->error;
@@ -294,6 +304,7 @@ static void reads_done(struct cowp_engine *eng, struct cowp_batch *b)
 		return;
 	}
 	b->error = 0;
+	cowp_proof_note(eng, first_unread(b)->chunk);
 	if (cowp_fault(eng, COWP_FAULT_COW_READ_FAILURE, error) & COWP_ACT_BAD)
 		start_salvage(eng, b);
 	else

@@ -29,7 +29,7 @@ bool cowp_may_checkpoint(struct cowp_engine *eng)
 		return eng->loaded && !list_empty(&eng->cp.waiting);
 	case COWP_PHASE_CLEARING:
 	case COWP_PHASE_RECOVERING:
-		return cowp_recovery_writes(eng);
+		return cowp_recovery_writes(eng) || eng->proof.running;
 	default:
 		return false;
 	}
@@ -47,7 +47,7 @@ void cowp_checkpointed(struct cowp_engine *eng)
 		/* A cause that persists is a fault again at once. */
 		if (full && eng->status.fault == COWP_FAULT_DIFF_AREA_FULL)
 			cowp_fault(eng, COWP_FAULT_DIFF_AREA_FULL, -ENOSPC);
-		else
+		else if (!cowp_proof_start(eng))
 			cowp_event(eng, COWP_EVENT_RETRY_GOOD, 0);
 	} else if (eng->phase == COWP_PHASE_WAIT_ROOM && !full) {
 		cowp_event(eng, COWP_EVENT_ROOM, 0);
@@ -180,6 +180,7 @@ u64 cowp_engine_run(struct cowp_engine *eng, u64 now)
 		cowp_segments_reap(eng);
 		cowp_snapshot_run(eng);
 		cowp_log_run(eng);
+		cowp_proof_run(eng);
 		next = min(next, cowp_log_tick(eng));
 		cowp_checkpoint_run(eng);
 		cowp_state_run(eng);

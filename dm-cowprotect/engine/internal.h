@@ -6,6 +6,7 @@
  *	protect.c	what is to be done about what happened: decided ...
  *	react.c		... and carried out
  *	messages.c	what the operator asks for
+ *	proof.c		what clear tries before it lets anything go
  *	submit.c	memory and I/O
  *
  *	preserved.c	which chunks are preserved already
@@ -551,6 +552,30 @@ struct cowp_create {
 	int error;
 };
 
+/* ---- clear's proof (proof.c) ---- */
+
+enum cowp_proof_verdict {
+	COWP_PROOF_OPEN,
+	COWP_PROOF_GOOD,
+	COWP_PROOF_AGAIN,
+};
+
+/**
+ * struct cowp_proof - a copy that has to be made before clear lets anything go
+ * @wanted:	the last fault was met by a copy
+ * @running:	the log has @waiter, or had it until just now
+ * @verdict:	enum cowp_proof_verdict
+ * @chunk:	whose copy
+ * @waiter:	for the log
+ */
+struct cowp_proof {
+	bool wanted;
+	bool running;
+	u8 verdict;
+	u64 chunk;
+	struct cowp_waiter waiter;
+};
+
 /* ---- recovery (recovery.c) ---- */
 
 struct cowp_recovery;
@@ -620,6 +645,7 @@ struct cowp_engine {
 	struct cowp_checkpoint cp;
 	struct cowp_state_writer state;
 	struct cowp_create create;
+	struct cowp_proof proof;
 	struct list_head lookups;	/* that came before the index was there */
 	struct cowp_recovery *recovery;
 };
@@ -770,6 +796,15 @@ void cowp_snapshot_add(struct cowp_engine *eng, const struct cowp_snapshot *s);
 u32 cowp_snapshot_oldest(struct cowp_engine *eng);
 struct cowp_snapshot *cowp_snapshot_find(struct cowp_engine *eng, u32 id);
 void cowp_snapshots_committed(struct cowp_engine *eng);
+
+/* proof.c */
+void cowp_proof_note(struct cowp_engine *eng, u64 chunk);
+void cowp_proof_note_batches(struct cowp_engine *eng);
+bool cowp_is_proof(struct cowp_engine *eng, const struct cowp_waiter *w);
+bool cowp_proof_start(struct cowp_engine *eng);
+void cowp_proof_stop(struct cowp_engine *eng);
+void cowp_proof_run(struct cowp_engine *eng);
+void cowp_waiter_done(struct cowp_engine *eng, struct cowp_waiter *w, enum cowp_verdict v);
 
 /* recovery.c */
 int cowp_recovery_init(struct cowp_engine *eng);

@@ -182,6 +182,7 @@ void cowp_batch_written(struct cowp_engine *eng, struct cowp_batch *b, struct co
 	if (io->error) {
 		if (io->in_flight)
 			eng->segs.table[b->segment->segment].hung = true;
+		cowp_proof_note_batches(eng);
 		cowp_fault(eng, cowp_fault_of(io->error, COWP_FAULT_COW_WRITE_FAILURE), io->error);
 		cowp_log_abort(eng);
 		return;
@@ -317,6 +318,7 @@ static void flushed(struct cowp_engine *eng, struct cowp_io *io)
 	if (cowp_io_late(io))
 		return;
 	if (io->error) {
+		cowp_proof_note_batches(eng);
 		cowp_fault(eng, cowp_fault_of(io->error, COWP_FAULT_COW_WRITE_FAILURE), io->error);
 		cowp_log_abort(eng);
 		return;
@@ -410,7 +412,7 @@ static void release(struct cowp_engine *eng, struct cowp_batch *b)
 
 	list_for_each_entry_safe(w, next_w, &b->waiters, node) {
 		list_del_init(&w->node);
-		port_write_done(eng->port, w, cowp_log_preserved(eng, w) ? COWP_GO : COWP_AGAIN);
+		cowp_waiter_done(eng, w, cowp_log_preserved(eng, w) ? COWP_GO : COWP_AGAIN);
 	}
 	if (b->create)
 		cowp_snapshot_recorded(eng, b->create, 0);
@@ -486,7 +488,8 @@ void cowp_log_run(struct cowp_engine *eng)
 		more = false;
 		while (release_next(eng))
 			more = true;
-		if (eng->phase == COWP_PHASE_ACTIVE && !list_empty(&eng->log.pending))
+		if ((eng->phase == COWP_PHASE_ACTIVE || eng->proof.running) &&
+		    !list_empty(&eng->log.pending))
 			cowp_log_run_pending(eng);
 		more |= start_writing(eng);
 		more |= start_reading(eng);
@@ -536,7 +539,7 @@ static void abort_batch(struct cowp_engine *eng, struct cowp_batch *b)
 	}
 	list_for_each_entry_safe(w, next, &b->waiters, node) {
 		list_del_init(&w->node);
-		port_write_done(eng->port, w, COWP_AGAIN);
+		cowp_waiter_done(eng, w, COWP_AGAIN);
 	}
 	cowp_batch_retire(eng, b);
 	if (create)

@@ -63,10 +63,12 @@ static void finish(struct cowp_engine *eng, struct cowp_loader *ld, int error)
 		cowp_bits_assign(f, COWP_NO_TAG);
 	list_splice_init(&f->waiters, &todo);
 	/* Before the waiters are looked at again: it decides where they go. */
-	if (error)
+	if (error) {
+		cowp_proof_note(eng, ld->page << COWP_PAGE_SHIFT);
 		cowp_fault(eng, cowp_fault_of(error, error == -EBADMSG ?
 					      COWP_FAULT_METADATA_CORRUPTION :
 					      COWP_FAULT_IO_FAILURE), error);
+	}
 	list_for_each_entry_safe(w, next, &todo, node) {
 		list_del_init(&w->node);
 		cowp_log_write(eng, w);
@@ -211,7 +213,7 @@ void cowp_preserved_return_waiters(struct cowp_engine *eng)
 			continue;
 		list_for_each_entry_safe(w, next, &eng->loader[i].frame->waiters, node) {
 			list_del_init(&w->node);
-			port_write_done(eng->port, w, COWP_AGAIN);
+			cowp_waiter_done(eng, w, COWP_AGAIN);
 		}
 	}
 }

@@ -68,15 +68,21 @@ static struct cowp_decision fault_in_recovery(enum cowp_known_mode mode, enum co
 	return give_up();
 }
 
+/*
+ * An unreadable sector is cured by overwriting it: a volume must not stand still
+ * for ever because of one.
+ */
+static bool unreadable_is_accepted(enum cowp_known_mode mode, enum cowp_fault fault,
+				   bool accept_unreadable)
+{
+	return fault == COWP_FAULT_COW_READ_FAILURE &&
+	       (mode == COWP_KNOWN_NORMAL || accept_unreadable);
+}
+
 static struct cowp_decision fault_while_active(enum cowp_known_mode mode, enum cowp_fault fault,
 					       bool accept_unreadable)
 {
-	/*
-	 * An unreadable sector is cured by overwriting it: a volume must not
-	 * stand still for ever because of one.
-	 */
-	if (fault == COWP_FAULT_COW_READ_FAILURE &&
-	    (mode == COWP_KNOWN_NORMAL || accept_unreadable))
+	if (unreadable_is_accepted(mode, fault, accept_unreadable))
 		return go(COWP_PHASE_ACTIVE, COWP_ACT_BAD);
 	if (mode != COWP_KNOWN_NORMAL)
 		return block();
@@ -94,6 +100,8 @@ static struct cowp_decision on_fault(enum cowp_known_mode mode, enum cowp_phase 
 	case COWP_PHASE_ACTIVE:
 		return fault_while_active(mode, fault, accept_unreadable);
 	case COWP_PHASE_CLEARING:
+		if (unreadable_is_accepted(mode, fault, accept_unreadable))
+			return go(phase, COWP_ACT_BAD);
 		/* The mode may have become known by this attempt only. */
 		return fault_in_recovery(mode, fault);
 	case COWP_PHASE_WAIT_ROOM:

@@ -133,6 +133,7 @@ static void start_mark(struct cowp_engine *eng)
 
 static void drop_snapshots(struct cowp_engine *eng)
 {
+	eng->proof.wanted = false;
 	WRITE_ONCE(eng->fast.lost, eng->fast.lost + 1);
 	/* A reader that misses a record from here on sees the count raised. */
 	smp_wmb();
@@ -228,6 +229,8 @@ int cowp_handle(struct cowp_engine *eng, u32 event, int error, u32 *actions)
 	u32 state = s->state;
 
 	eng->phase = d.phase;
+	if (d.phase != COWP_PHASE_CLEARING)
+		cowp_proof_stop(eng);
 	s->state = cowp_phase_state(d.phase);
 	if (d.actions & (COWP_ACT_SET_FAULT | COWP_ACT_CLEAR_FAULT) || s->state != state)
 		eng->notify = true;

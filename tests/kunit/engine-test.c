@@ -220,6 +220,13 @@ static int fail_live_reads(struct world *w, const struct cowp_io *io)
 	return io->dev == COWP_LIVE && io->op == COWP_READ ? -EIO : 0;
 }
 
+/* State blocks, roots and bodies work: a checkpoint does not meet it. */
+static int fail_segment_writes(struct world *w, const struct cowp_io *io)
+{
+	return io->dev == COWP_DIFF && io->op == COWP_WRITE &&
+	       io->sector >= w->eng->geo.first_segment * COWP_BLOCK_SECTORS ? -EIO : 0;
+}
+
 static int hold_diff(struct world *w, const struct cowp_io *io)
 {
 	return io->dev == COWP_DIFF ? WORLD_HOLD : 0;
@@ -236,6 +243,8 @@ static const struct fault_case fault_cases[] = {
 	{ "copies cannot be written", fail_diff_writes, false, COWP_FAULT_COW_WRITE_FAILURE },
 	{ "copies cannot be flushed", fail_diff_flushes, false, COWP_FAULT_COW_WRITE_FAILURE },
 	{ "old chunks cannot be read", fail_live_reads, false, COWP_FAULT_COW_READ_FAILURE },
+	{ "segments cannot be written", fail_segment_writes, false,
+	  COWP_FAULT_COW_WRITE_FAILURE },
 	{ "the diff area hangs", hold_diff, false, COWP_FAULT_TIMEOUT },
 	{ "the diff area is removed", NULL, true, COWP_FAULT_DIFF_AREA_REMOVED },
 };
@@ -293,8 +302,8 @@ static void protected_fault_blocks_and_heals(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w->versions[20], version);
 	if (!c->absent) {
 		/* A cause that persists faults again, and releases nothing. */
-		KUNIT_EXPECT_NE(test, c->fate == fail_live_reads ? -EIO :
-				world_message(w, COWP_MSG_CLEAR, false, 0), 0);
+		KUNIT_EXPECT_NE(test, world_message(w, COWP_MSG_CLEAR, false, 0), 0);
+		KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_BLOCKED);
 		KUNIT_EXPECT_EQ(test, world_waiting(w), 10);
 	}
 	end_fault(w);

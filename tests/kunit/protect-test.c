@@ -89,6 +89,8 @@ static void step_name(const struct step *s, char *to, size_t size)
 /* The first column of the contract's states, and what the gate does in them. */
 static const u32 held_phases = BIT_OF(RECOVERING) | BIT_OF(BLOCKED) | BIT_OF(CLEARING) |
 			       BIT_OF(RESETTING);
+/* The user's writes, or clear's proof. */
+static const u32 copying_phases = BIT_OF(ACTIVE) | BIT_OF(CLEARING);
 static const u32 blocked_phases = BIT_OF(BLOCKED) | BIT_OF(CLEARING) | BIT_OF(RESETTING);
 static const u32 waiting_phases = BIT_OF(WAIT_DIFF) | BIT_OF(WAIT_ROOM) | BIT_OF(GIVING_UP);
 static const u32 lost_phases = BIT_OF(LOST) | BIT_OF(LOST_UNMARKED) | BIT_OF(EMPTYING);
@@ -157,7 +159,7 @@ static bool same(const struct step *a, const struct step *b)
 /* An unreadable sector of the live device that need not stop the volume. */
 static bool is_bad_sector(const struct step *s)
 {
-	return s->phase == COWP_PHASE_ACTIVE && is_fault_of(s, COWP_FAULT_COW_READ_FAILURE) &&
+	return in(s->phase, copying_phases) && is_fault_of(s, COWP_FAULT_COW_READ_FAILURE) &&
 	       (without_protection(s) || s->accept);
 }
 
@@ -197,7 +199,7 @@ static int accept_unreadable_is_about_unreadable_sectors_only(const struct step 
 	struct step other = ask(s->mode, s->phase, s->event, !s->accept);
 
 	return implies(!is_fault_of(s, COWP_FAULT_COW_READ_FAILURE) ||
-		       s->phase != COWP_PHASE_ACTIVE, same(s, &other));
+		       !in(s->phase, copying_phases), same(s, &other));
 }
 
 /* Protected + fault: everything is held, reads too. */
@@ -372,7 +374,7 @@ static int without_a_snapshot_no_fault_matters(const struct step *s)
 static int bad_records_are_for_unreadable_sectors(const struct step *s)
 {
 	return implies(does(s, COWP_ACT_BAD) || is_bad_sector(s),
-		       is_bad_sector(s) && s->d.phase == COWP_PHASE_ACTIVE &&
+		       is_bad_sector(s) && s->d.phase == s->phase &&
 		       s->d.actions == COWP_ACT_BAD);
 }
 
@@ -583,6 +585,7 @@ static void rule_holds(struct kunit *test)
 enum {
 	FAULT_OUT_OF_REACH = COWP_EVENT_COUNT,
 	FAULT_THERE_AND_WRONG,
+	FAULT_OF_THE_AREA,		/* likewise, but not an unreadable live sector */
 	FAULT_BUT_UNREADABLE,		/* all but an unreadable live sector */
 	FAULT_BUT_UNREADABLE_OR_FULL,
 	FAULT_BUT_ROOM,			/* all but those that are about room */
@@ -663,10 +666,15 @@ static const struct row table[] = {
 	MOVE(CLEARING, E(LOADED_NONE), ANY, NONE, A(CLEAR_FAULT) | A(STOP_WAIT)),
 	MOVE(CLEARING, E(LOADED_ACTIVE), ANY, ACTIVE, A(CLEAR_FAULT) | A(STOP_WAIT)),
 	MOVE(CLEARING, E(LOADED_LOST), ANY, LOST, A(CLEAR_FAULT) | A(STOP_WAIT)),
+	/* The copy that proves that all is well again. */
+	MOVE(CLEARING, F(COW_READ_FAILURE), NORMAL, CLEARING, A(BAD)),
+	{ P(CLEARING), F(COW_READ_FAILURE), GUARD, WITH, P(CLEARING), A(BAD), 0 },
+	{ P(CLEARING), F(COW_READ_FAILURE), GUARD, WITHOUT, P(BLOCKED),
+	  A(SET_FAULT) | A(STOP_WAIT), 0 },
 	/* The mode may have become known by this attempt only. */
-	MOVE(CLEARING, FAULT_ANY, GUARD, BLOCKED, A(SET_FAULT) | A(STOP_WAIT)),
+	MOVE(CLEARING, FAULT_BUT_UNREADABLE, GUARD, BLOCKED, A(SET_FAULT) | A(STOP_WAIT)),
 	MOVE(CLEARING, FAULT_OUT_OF_REACH, NORMAL, WAIT_DIFF, A(SET_FAULT) | A(WAIT_DIFF)),
-	MOVE(CLEARING, FAULT_THERE_AND_WRONG, NORMAL, GIVING_UP,
+	MOVE(CLEARING, FAULT_OF_THE_AREA, NORMAL, GIVING_UP,
 	     A(SET_FAULT) | A(MARK) | A(WAIT_DIFF)),
 	REFUSE(RECOVERING, E(MSG_CLEAR), -EBUSY),
 	REFUSE(GIVING_UP, E(MSG_CLEAR), -EBUSY),
@@ -759,6 +767,8 @@ static bool event_matches(u32 pattern, u32 event)
 		return out_of_reach(fault);
 	case FAULT_THERE_AND_WRONG:
 		return !out_of_reach(fault);
+	case FAULT_OF_THE_AREA:
+		return !out_of_reach(fault) && event != F(COW_READ_FAILURE);
 	case FAULT_BUT_UNREADABLE:
 		return event != F(COW_READ_FAILURE);
 	case FAULT_BUT_UNREADABLE_OR_FULL:
