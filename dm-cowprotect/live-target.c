@@ -356,7 +356,7 @@ static int live_preresume(struct dm_target *ti)
 
 	p = cowp_volume_activate(live->volume, old, live->diff ? live->diff->dev : 0, &first);
 	if (IS_ERR(p)) {
-		DMERR("%s: diff device belongs to another live volume: load a table that names this one's",
+		DMERR("%s: diff device belongs to another live volume: load a table with its own",
 		      dm_table_device_name(ti->table));
 		return PTR_ERR(p);
 	}

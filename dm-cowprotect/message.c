@@ -57,7 +57,7 @@ static const char *why(int error)
 	case -EBADMSG:
 		return "the diff area is corrupt: run cowprotect check on it, restore it";
 	case -EUCLEAN:
-		return "the snapshots are given up, but the area was not read: activate it again, or wipe and format it";
+		return "the snapshots are given up, but the area was not read: format it anew";
 	case -ENOMEM:
 		return "no memory: free some and try again";
 	case -ETIMEDOUT:

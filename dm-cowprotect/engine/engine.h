@@ -366,6 +366,7 @@ void cowp_engine_live_resized(struct cowp_engine *eng, u64 sectors);
 
 /**
  * cowp_engine_tune - another table has been resumed: take its limits over
+ * @eng:	the engine
  * @cfg:	of which the waits, the time-out and the low-water mark are taken
  *
  * A wait that has begun goes on counting from where it began.

@@ -24,7 +24,7 @@ void cowp_proof_note(struct cowp_engine *eng, u64 chunk)
 	eng->proof.chunk = chunk;
 }
 
-/* Likewise, of whatever the first batch with copies copies. */
+/* Likewise, of a chunk of the first batch that has any. */
 void cowp_proof_note_batches(struct cowp_engine *eng)
 {
 	struct cowp_batch *b;

@@ -39,7 +39,7 @@ struct note {
 	const char *text;
 };
 
-/**
+/*
  * struct history - one recording
  * @ops:	in the order of their completion
  * @notes:	of the load, in order

@@ -335,7 +335,8 @@ int main(int argc, char **argv)
 	volume.live = argv[1];
 	volume.diff = argv[2];
 	volume.chunk = strtoul(argv[3], NULL, 0);
-	volume.sectors = sectors = sectors_of(argv[1]);
+	sectors = sectors_of(argv[1]);
+	volume.sectors = sectors;
 	rng = strtoull(argv[4], NULL, 0);
 	rounds = strtoul(argv[5], NULL, 0);
 	quota = strtoul(argv[6], NULL, 0) / THREADS;

@@ -427,7 +427,8 @@ static void take_options(int argc, char **argv)
 			*values[c] = strtoull(optarg, NULL, 0);
 	}
 	if (argc - optind != 4 || !live_sectors || !diff_start || !chunk || !device_bytes)
-		die("usage: replay --live N --diff N --chunk N --bytes N [OPTION]... TRACE LOG IMAGES DEVICE");
+		die("usage: replay --live N --diff N --chunk N --bytes N [OPTION]... %s",
+		    "TRACE LOG IMAGES DEVICE");
 }
 
 int main(int argc, char **argv)

@@ -124,6 +124,7 @@ blocked_with_io()
 write_in_background()
 {
 	fill /dev/mapper/vol "$1" "$2" "$3" &
+	# shellcheck disable=SC2034	# for the test
 	writer=$!
 }
 
