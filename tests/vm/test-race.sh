@@ -25,16 +25,23 @@ writer()
 	done
 }
 
+# the writers are at work: so many chunks more are preserved
+copies_since()
+{
+	[ "$(word vol 12)" -ge $(($1 + $2)) ]
+}
+
 frozen_snapshot()
 {
 	# no write is under way between the two: the content is known
 	kill -STOP $writers
-	sleep 0.3
+	wait_for fails grep -qx dd /proc/[0-9]*/comm
 	id=$(message vol create_snapshot) || return
 	dd if=/dev/mapper/vol of="/tmp/content.$id" bs=1M iflag=direct status=none
 	kill -CONT $writers
 }
 
+copies=0
 writers=
 for n in 1 2 3; do
 	writer $n &
@@ -43,7 +50,9 @@ done
 
 ids=
 for round in 1 2 3 4 5; do
-	sleep 1
+	# before the first snapshot nothing is copied
+	[ "$round" = 1 ] || wait_for copies_since "$copies" 20
+	copies=$(word vol 12)
 	frozen_snapshot || echo "not ok - round $round: create_snapshot"
 	ids="$ids $id"
 	snapshot "snap$id" "$live" "$diff" "$id"
