@@ -38,6 +38,22 @@ static void resume_all(struct cowp_engine *eng, struct list_head *waits, int err
 	}
 }
 
+static u64 key_at(const struct cowp_run_block *b, u32 i)
+{
+	return le64_to_cpu(b->level ? b->keys[i] : b->records[i].key);
+}
+
+/* Searches go by it: out of order they would not end where they should, or at all. */
+static bool ascending(const struct cowp_run_block *b)
+{
+	u32 i;
+
+	for (i = 1; i < le16_to_cpu(b->count); i++)
+		if (key_at(b, i) <= key_at(b, i - 1))
+			return false;
+	return true;
+}
+
 static const char *check_block(struct cowp_engine *eng, const struct cowp_cached *e)
 {
 	const struct cowp_run_block *b = e->data;
@@ -50,7 +66,7 @@ static const char *check_block(struct cowp_engine *eng, const struct cowp_cached
 		return "incarnation";
 	if (!b->count || le16_to_cpu(b->count) > most)
 		return "number of records";
-	return NULL;
+	return ascending(b) ? NULL : "order";
 }
 
 static void loaded(struct cowp_engine *eng, struct cowp_io *io)

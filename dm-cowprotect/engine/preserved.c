@@ -92,21 +92,27 @@ static void scan_table(struct cowp_loader *ld, const struct cowp_memtable *t)
 	}
 }
 
-/* Marks what a leaf holds of the page; returns false at the page's end. */
-static bool scan_leaf(struct cowp_loader *ld, const struct cowp_run_block *leaf, u32 pos)
+/*
+ * Marks what a leaf holds of the page.  Returns 0, -ENOENT at the page's end, or
+ * -EBADMSG where the leaf goes back behind what was scanned: a bit of another
+ * page, marked here, would let a write over an old chunk.
+ */
+static int scan_leaf(struct cowp_loader *ld, const struct cowp_run_block *leaf, u32 pos)
 {
 	u64 end = (ld->page + 1) << COWP_PAGE_SHIFT;
 
 	for (; pos < le16_to_cpu(leaf->count); pos++) {
 		u64 key = le64_to_cpu(leaf->records[pos].key);
 
+		if (key < ld->key)
+			return -EBADMSG;
 		if (cowp_key_chunk(key) >= end)
-			return false;
+			return -ENOENT;
 		if (cowp_key_epoch(key) == ld->epoch)
 			cowp_bits_mark(ld->frame, cowp_key_chunk(key));
 		ld->key = key + 1;
 	}
-	return true;
+	return 0;
 }
 
 static int scan_fragment(struct cowp_engine *eng, struct cowp_loader *ld,
@@ -122,12 +128,12 @@ static int scan_fragment(struct cowp_engine *eng, struct cowp_loader *ld,
 	while (ld->key <= f->last_key) {
 		error = cowp_run_ceiling(eng, f, ld->key, &ld->search, &ld->wait, &leaf,
 					 &pos);
+		if (!error)
+			error = scan_leaf(ld, leaf, pos);
 		if (error == -ENOENT)
 			break;
 		if (error)
 			return error;
-		if (!scan_leaf(ld, leaf, pos))
-			break;
 	}
 	return 0;
 }
