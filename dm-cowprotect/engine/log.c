@@ -64,7 +64,7 @@ void cowp_batch_unused(struct cowp_engine *eng, struct cowp_batch *b)
 	eng->log.last--;
 }
 
-/* Free a failed batch when the last of its I/O was seen. */
+/* Free a failed batch, and its hold on the segment, when the last of its I/O was seen. */
 void cowp_batch_retire(struct cowp_engine *eng, struct cowp_batch *b)
 {
 	struct cowp_copy *c, *next;
@@ -73,6 +73,8 @@ void cowp_batch_retire(struct cowp_engine *eng, struct cowp_batch *b)
 		return;
 	list_for_each_entry_safe(c, next, &b->copies, node)
 		cowp_copy_free(eng, c);
+	if (b->segment)
+		b->segment->users--;
 	b->state = COWP_BATCH_IDLE;
 }
 
@@ -533,10 +535,9 @@ static void abort_batch(struct cowp_engine *eng, struct cowp_batch *b)
 		c->frame = NULL;
 	}
 	cowp_index_unreserve(eng, b->count);
-	if (b->segment) {
+	/* The segment stays in use until the last write to it was seen to end. */
+	if (b->segment)
 		b->segment->last_batch = b->number;
-		b->segment->users--;
-	}
 	list_for_each_entry_safe(w, next, &b->waiters, node) {
 		list_del_init(&w->node);
 		cowp_waiter_done(eng, w, COWP_AGAIN);
