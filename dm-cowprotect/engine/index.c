@@ -165,6 +165,7 @@ bool cowp_index_freeze(struct cowp_engine *eng)
 	x->builder.counted[0] = false;
 	x->builder.counted[1] = false;
 	x->builder.done = false;
+	x->builder.durable = false;
 	x->builder.placed = 0;
 	x->builder.frags = 0;
 	return true;

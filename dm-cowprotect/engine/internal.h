@@ -353,6 +353,7 @@ struct cowp_builder {
 	bool second;			/* that one's turn */
 	bool counted[2];		/* live counts of the table are in */
 	bool done;
+	bool durable;			/* a root may refer to it: not to be written again */
 	bool hung;			/* a write of it was given up */
 	u32 oldest;			/* records of older epochs are left out */
 	u32 records;			/* of the memtable, to be written altogether */

@@ -366,6 +366,7 @@ static void look_at_state(struct cowp_engine *eng, u32 copy)
 	struct cowp_checkpoint *cp = &eng->cp;
 
 	cp->step = COWP_CP_LOOK;
+	eng->index.builder.durable = true;
 	cp->look_copy = copy;
 	cp->look->sector = COWP_STATE_BLOCK(copy) * COWP_BLOCK_SECTORS;
 	cowp_submit(eng, cp->look);

@@ -379,12 +379,16 @@ static void forget_places(struct cowp_engine *eng)
  *			frozen memtable as a run
  *
  * Again means all of it: what a device had only in its cache when it failed is
- * not there when it comes back, whatever it says to the next flush.
+ * not there when it comes back, whatever it says to the next flush.  But what
+ * was flushed stays as it is: the root that failed may have landed, and a crash
+ * that tears a block of the run would leave it without one.
  */
 void cowp_builder_start(struct cowp_engine *eng)
 {
 	struct cowp_builder *b = &eng->index.builder;
 
+	if (b->durable)
+		return;
 	if (!b->counted[0])
 		b->oldest = cowp_snapshot_oldest(eng);
 	if (b->hung)
