@@ -411,6 +411,8 @@ static void release(struct cowp_engine *eng, struct cowp_batch *b)
 	eng->status.preserved += b->count;
 	list_del_init(&b->node);
 	b->state = COWP_BATCH_IDLE;
+	/* A creation may have found no batch for its record. */
+	eng->again |= eng->create.step == COWP_CREATE_RECORD;
 
 	list_for_each_entry_safe(w, next_w, &b->waiters, node) {
 		list_del_init(&w->node);
