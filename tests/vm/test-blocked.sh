@@ -8,13 +8,8 @@
 
 . /guest/lib.sh
 
-live=$(disk live)
-under=$(disk diff)
-sectors=$(blockdev --getsz "$under")
-good="0 $sectors linear $under 0"
+map_diff
 bad="0 $sectors error"
-dmsetup create diff --noudevsync --table "$good"
-diff=/dev/mapper/diff
 
 break_diff()
 {

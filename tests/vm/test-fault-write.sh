@@ -9,12 +9,7 @@
 . /guest/lib.sh
 . /guest/faults.sh
 
-live=$(disk live)
-under=$(disk diff)
-sectors=$(blockdev --getsz "$under")
-good="0 $sectors linear $under 0"
-dmsetup create diff --noudevsync --table "$good"
-diff=/dev/mapper/diff
+map_diff
 
 break_write()
 {

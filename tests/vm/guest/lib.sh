@@ -26,6 +26,18 @@ fails()
 	! "$@"
 }
 
+# Sets $live and $diff: the latter is a linear device on $under, of $sectors, with
+# the table $good, so that it can be broken and mended below the volume
+map_diff()
+{
+	live=$(disk live)
+	under=$(disk diff)
+	sectors=$(blockdev --getsz "$under")
+	good="0 $sectors linear $under 0"
+	dmsetup create diff --noudevsync --table "$good"
+	diff=/dev/mapper/diff
+}
+
 # live_table LIVE DIFF CHUNK [OPTION...]: a table line for all of the device
 live_table()
 {
