@@ -8,6 +8,7 @@
  *	messages.c	what the operator asks for
  *	proof.c		what clear tries before it lets anything go
  *	submit.c	memory and I/O
+ *	tables.c	what memory the area's size decides
  *
  *	preserved.c	which chunks are preserved already
  *	copy.c		old chunks on their way
@@ -474,6 +475,8 @@ struct cowp_state_writer {
 	struct list_head serving;
 };
 
+#define COWP_BODY_WINDOW	32U	/* blocks of one write of the body */
+
 enum cowp_checkpoint_step {
 	COWP_CP_IDLE,
 	COWP_CP_RUN,		/* the frozen memtable */
@@ -660,6 +663,10 @@ struct cowp_io *cowp_alloc_io(struct cowp_engine *eng, u32 max_blocks,
 void cowp_submit(struct cowp_engine *eng, struct cowp_io *io);
 u64 cowp_submit_tick(struct cowp_engine *eng);
 
+/* tables.c */
+int cowp_segments_resize(struct cowp_engine *eng, u32 count);
+int cowp_manifest_resize(struct cowp_engine *eng, u32 segments);
+
 /* react.c */
 int cowp_handle(struct cowp_engine *eng, u32 event, int error, u32 *actions);
 void cowp_event(struct cowp_engine *eng, u32 event, int error);
@@ -681,7 +688,6 @@ void cowp_checkpointed(struct cowp_engine *eng);
 
 /* segment.c */
 int cowp_segments_init(struct cowp_engine *eng);
-int cowp_segments_resize(struct cowp_engine *eng, u32 count);
 void cowp_segments_exit(struct cowp_engine *eng);
 void cowp_segments_limits(struct cowp_engine *eng);
 bool cowp_segments_full(struct cowp_engine *eng);
@@ -779,7 +785,6 @@ void cowp_state_run(struct cowp_engine *eng);
 
 /* manifest.c */
 int cowp_manifest_init(struct cowp_engine *eng);
-int cowp_manifest_resize(struct cowp_engine *eng, u32 segments);
 void cowp_manifest_exit(struct cowp_engine *eng);
 void cowp_checkpoint_want(struct cowp_engine *eng, bool full);
 void cowp_checkpoint_refuse(struct cowp_engine *eng, int error);

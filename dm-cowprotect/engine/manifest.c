@@ -12,8 +12,6 @@
  */
 #include "internal.h"
 
-#define BODY_WINDOW	32U	/* blocks of one write */
-
 void cowp_checkpoint_want(struct cowp_engine *eng, bool full)
 {
 	struct cowp_checkpoint *cp = &eng->cp;
@@ -415,7 +413,7 @@ static void write_body(struct cowp_engine *eng)
 	io->dev = COWP_DIFF;
 	io->fua = false;
 	io->sector = (cp->super.body_block[!cp->slot] + cp->body_written) * COWP_BLOCK_SECTORS;
-	io->nr_blocks = min(cp->super.body_blocks - cp->body_written, BODY_WINDOW);
+	io->nr_blocks = min(cp->super.body_blocks - cp->body_written, COWP_BODY_WINDOW);
 	io->bytes = io->nr_blocks * COWP_BLOCK_SIZE;
 	for (i = 0; i < io->nr_blocks; i++)
 		io->blocks[i] = cp->body[cp->body_written + i];
@@ -512,37 +510,13 @@ void cowp_checkpoint_run(struct cowp_engine *eng)
 	}
 }
 
-/* Memory for the bodies of an area of so many segments.  Returns 0 or -ENOMEM. */
-int cowp_manifest_resize(struct cowp_engine *eng, u32 segments)
-{
-	struct cowp_checkpoint *cp = &eng->cp;
-	u32 blocks = cowp_body_max(segments);
-	void **body;
-
-	if (blocks <= cp->body_capacity)
-		return 0;
-	body = cowp_alloc(eng, blocks * sizeof(*body));
-	if (!body)
-		return -ENOMEM;
-	if (cp->body)
-		memcpy(body, cp->body, cp->body_capacity * sizeof(*body));
-	cowp_free(eng, cp->body, cp->body_capacity * sizeof(*body));
-	cp->body = body;
-	for (; cp->body_capacity < blocks; cp->body_capacity++) {
-		body[cp->body_capacity] = cowp_alloc_block(eng);
-		if (!body[cp->body_capacity])
-			return -ENOMEM;
-	}
-	return 0;
-}
-
 int cowp_manifest_init(struct cowp_engine *eng)
 {
 	struct cowp_checkpoint *cp = &eng->cp;
 
 	INIT_LIST_HEAD(&cp->waiting);
 	INIT_LIST_HEAD(&cp->serving);
-	cp->io = cowp_alloc_io(eng, BODY_WINDOW, body_written);
+	cp->io = cowp_alloc_io(eng, COWP_BODY_WINDOW, body_written);
 	cp->flush = cowp_alloc_io(eng, 0, flushed);
 	cp->look = cowp_alloc_io(eng, 1, looked);
 	if (!cp->io || !cp->flush || !cp->look)

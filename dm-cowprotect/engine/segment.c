@@ -38,25 +38,6 @@ void cowp_segments_exit(struct cowp_engine *eng)
 	port_free(eng->segs.pool);
 }
 
-/* Make the table larger; what is in it stays.  Returns 0 or -ENOMEM. */
-int cowp_segments_resize(struct cowp_engine *eng, u32 count)
-{
-	struct cowp_segments *s = &eng->segs;
-	struct cowp_segment *table = cowp_alloc(eng, count * sizeof(*table));
-
-	if (!table)
-		return -ENOMEM;
-	if (s->table)
-		memcpy(table, s->table, min(s->count, count) * sizeof(*table));
-	cowp_free(eng, s->table, s->count * sizeof(*table));
-	s->table = table;
-	if (count > s->count)
-		s->free += count - s->count;
-	s->count = count;
-	cowp_segments_limits(eng);
-	return 0;
-}
-
 /* What follows from the number and the size of the segments. */
 void cowp_segments_limits(struct cowp_engine *eng)
 {
