@@ -9,10 +9,10 @@
  */
 #include <linux/slab.h>
 #include "bounce.h"
+#include "budget.h"
 
-#define BOUNCE_BYTES	(2U << 20)
-#define MIN_BOUNCES	4U
-#define MAX_BOUNCES	64U
+/* As the memory bound counts it. */
+static_assert(sizeof(struct cowp_bounce) <= COWP_BOUNCE_BYTES);
 
 /* Clones that are there when nothing else is. */
 #define MIN_CLONES	32U
@@ -90,10 +90,8 @@ struct cowp_reader *cowp_reader_new(u32 chunk_blocks, dev_t dev)
 		cowp_reader_free(r);
 		return NULL;
 	}
-	r->count = clamp(BOUNCE_BYTES / (chunk_blocks * COWP_BLOCK_SIZE), MIN_BOUNCES,
-			 MAX_BOUNCES);
-	r->bytes = (u64)r->count * (sizeof(struct cowp_bounce) +
-				    (chunk_blocks + 1) * COWP_BLOCK_SIZE);
+	r->count = cowp_bounces(chunk_blocks);
+	r->bytes = cowp_readers_footprint(chunk_blocks);
 	for (i = 0; i < r->count; i++) {
 		struct cowp_bounce *b = bounce_new(chunk_blocks);
 

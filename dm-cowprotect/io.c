@@ -14,6 +14,7 @@
  */
 #include <linux/bio.h>
 #include <linux/slab.h>
+#include "budget.h"
 #include "engine.h"
 #include "shell.h"
 #include "worker.h"
@@ -42,6 +43,10 @@ struct port_io {
 	struct bio bio;
 	struct bio_vec vecs[];
 };
+
+/* As the engine counts it. */
+static_assert(sizeof(struct port_io) <= COWP_IO_BYTES);
+static_assert(sizeof(struct bio_vec) <= COWP_IO_BLOCK_BYTES);
 
 static struct port_io *to_port_io(struct cowp_io *io)
 {

@@ -16,9 +16,9 @@
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/random.h>
-#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
+#include <linux/vmalloc.h>
 #include <asm/barrier.h>
 
 enum cowp_gate_word;
@@ -26,16 +26,22 @@ enum cowp_gate_word;
 /*
  * The worker allocates too, for a new size of the area.  If its allocation
  * waited for write-back to the very volume that it serves nothing would ever
- * move again, hence NOIO whoever calls.  A failure is an answer, not a bug:
- * the engine makes it a fault.
+ * move again, hence NOIO whoever calls; and hence an end to the trying: without
+ * RETRY_MAYFAIL the page allocator goes round for a single page until somebody
+ * frees one, which may be this worker.  A failure is an answer, not a bug: the
+ * engine makes it a fault, or an error of the message.
  */
+#define PORT_GFP	(GFP_NOIO | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
 static inline void *port_zalloc(size_t bytes)
 {
-	unsigned int noio = memalloc_noio_save();
-	void *p = kvzalloc(bytes, GFP_KERNEL | __GFP_NOWARN);
+	void *p;
 
-	memalloc_noio_restore(noio);
-	return p;
+	if (bytes <= PAGE_SIZE)
+		return kzalloc(bytes, PORT_GFP);
+	/* In one piece if that is easy. */
+	p = kzalloc(bytes, GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN);
+	return p ? p : __vmalloc(bytes, PORT_GFP | __GFP_ZERO);
 }
 
 static inline void port_free(void *p)
@@ -50,8 +56,8 @@ static inline void port_free(void *p)
 static inline void *port_block_alloc(void)
 {
 	if (PAGE_SIZE == COWP_BLOCK_SIZE)
-		return (void *)get_zeroed_page(GFP_NOIO | __GFP_NOWARN);
-	return kzalloc(COWP_BLOCK_SIZE, GFP_NOIO | __GFP_NOWARN);
+		return (void *)get_zeroed_page(PORT_GFP);
+	return kzalloc(COWP_BLOCK_SIZE, PORT_GFP);
 }
 
 static inline void port_block_free(void *block)
@@ -63,6 +69,7 @@ static inline void port_block_free(void *block)
 }
 
 #define port_percpu_alloc(type)		alloc_percpu_gfp(type, GFP_NOIO | __GFP_NOWARN)
+#define port_percpu_bytes(type)		(num_possible_cpus() * sizeof(type))
 #define port_percpu_free(ptr)		free_percpu(ptr)
 #define port_percpu_inc(ptr, field)	this_cpu_inc((ptr)->field)
 #define port_percpu_ptr(ptr, cpu)	per_cpu_ptr(ptr, cpu)

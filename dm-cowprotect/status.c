@@ -12,6 +12,7 @@
  * errno is positive; low-water is "low" below the mark; held are bios; memory
  * is in bytes; mark is, in the state lost, "marked" or "unmarked".
  */
+#include "budget.h"
 #include "live.h"
 #include "shell.h"
 
@@ -66,7 +67,7 @@ static unsigned int held_bios(struct cowp_port *p, const struct cowp_status *s)
 
 static unsigned int emit_info(struct cowp_port *p, char *result, unsigned int maxlen)
 {
-	u64 shell = cowp_volume_reader_bytes(p->volume);
+	u64 shell = COWP_SHELL_BYTES + cowp_volume_reader_bytes(p->volume);
 	struct cowp_status s;
 	unsigned int sz = 0;
 
@@ -87,7 +88,7 @@ static unsigned int emit_info(struct cowp_port *p, char *result, unsigned int ma
 	else
 		DMEMIT("- - ");
 	DMEMIT("%u %llu/%llu %llu %llu %llu %llu %llu %s", held_bios(p, &s),
-	       s.memory_used + shell, s.memory_limit + shell, s.preserved, s.batches,
+	       s.memory_used + shell, s.memory_limit, s.preserved, s.batches,
 	       s.diff_writes, s.diff_flushes, s.diff_bytes, mark_word(&s));
 	return sz;
 }

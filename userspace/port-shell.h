@@ -16,6 +16,8 @@
 #define port_percpu_ptr(p, cpu)		(&(p)[cpu])
 #define port_percpu_inc(p, field)	((void)(p)->field++)
 #define port_percpu_alloc(type)		((type *)port_zalloc(sizeof(type)))
+#define port_percpu_bytes(type) \
+	sizeof(type)
 #define port_percpu_free(p)		port_free(p)
 
 /* What becomes of an io: the tests' way to break things. */

@@ -3,6 +3,7 @@
  * The engine's round: what came from outside is taken in, and cowp_engine_run()
  * lets every part go on until none can.
  */
+#include "budget.h"
 #include "internal.h"
 
 #define LIMBO_POLL_MS	10U	/* readers leave without a word */
@@ -150,7 +151,6 @@ static void update_status(struct cowp_engine *eng)
 	s->snapshots = eng->snapshot_count;
 	s->oldest = eng->snapshot_count ? eng->snapshots[0].id : 0;
 	s->newest = eng->snapshot_count ? eng->snapshots[eng->snapshot_count - 1].id : 0;
-	s->memory_limit = s->memory_used;
 	if (!eng->tables)
 		return;
 	if (eng->log.open)
@@ -268,23 +268,24 @@ void cowp_engine_tune(struct cowp_engine *eng, const struct cowp_config *cfg)
 
 /* ---- making and unmaking ---- */
 
-static int count_init(struct cowp_count *c)
+static int count_init(struct cowp_engine *eng, struct cowp_count *c)
 {
 	c->cpu = port_percpu_alloc(struct cowp_count_cpu);
-	return c->cpu ? 0 : -ENOMEM;
+	if (!c->cpu)
+		return -ENOMEM;
+	eng->status.memory_used += port_percpu_bytes(struct cowp_count_cpu);
+	return 0;
 }
 
 static int init(struct cowp_engine *eng)
 {
-	u64 chunks = DIV_ROUND_UP_ULL(eng->cfg.live_sectors,
-				      eng->cfg.chunk_blocks * COWP_BLOCK_SECTORS);
-
 	INIT_LIST_HEAD(&eng->inflight);
 	INIT_LIST_HEAD(&eng->lookups);
 	INIT_LIST_HEAD(&eng->create.queue);
 	INIT_LIST_HEAD(&eng->decisions);
-	eng->index.capacity = clamp_t(u64, chunks, min(COWP_MEMTABLE_MIN, COWP_MEMTABLE_MAX),
-				      COWP_MEMTABLE_MAX);
+	eng->status.memory_used = cowp_footprint(sizeof(*eng));
+	cowp_tables_init(eng);
+	eng->index.capacity = cowp_budget_records(&eng->cfg);
 	eng->live_sectors = eng->cfg.live_sectors;
 	eng->phase = COWP_PHASE_RECOVERING;
 	eng->status.state = COWP_STATE_RECOVERING;
@@ -296,7 +297,7 @@ static int init(struct cowp_engine *eng)
 		return -ENOMEM;
 	eng->create.flush->op = COWP_FLUSH;
 	eng->create.flush->dev = COWP_LIVE;
-	if (count_init(&eng->fast.gate.inside) || count_init(&eng->fast.readers) ||
+	if (count_init(eng, &eng->fast.gate.inside) || count_init(eng, &eng->fast.readers) ||
 	    cowp_segments_init(eng) || cowp_log_init(eng) || cowp_cache_init(eng) ||
 	    cowp_index_init(eng) || cowp_preserved_init(eng) || cowp_manifest_init(eng) ||
 	    cowp_state_init(eng) || cowp_recovery_init(eng))
@@ -315,7 +316,6 @@ int cowp_engine_new(struct cowp_engine **out, const struct cowp_config *cfg,
 	eng->cfg = *cfg;
 	eng->port = port;
 	error = init(eng);
-	eng->status.memory_limit = eng->status.memory_used;
 	if (error) {
 		cowp_engine_free(eng);
 		return error;

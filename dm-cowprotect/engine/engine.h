@@ -229,8 +229,8 @@ struct cowp_snapshot {
  * @newest:	likewise
  * @used_chunks: of @total_chunks
  * @total_chunks: that the area has room for
- * @memory_used: bytes
- * @memory_limit: likewise
+ * @memory_used: bytes that the engine has
+ * @memory_limit: bytes that it and the shell can have at most (budget.h)
  * @preserved:	chunks copied since activation or stats_reset, as all below
  * @batches:	that they were copied in
  * @diff_writes: writes to the diff device that carry data

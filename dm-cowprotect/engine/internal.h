@@ -8,7 +8,8 @@
  *	messages.c	what the operator asks for
  *	proof.c		what clear tries before it lets anything go
  *	submit.c	memory and I/O
- *	tables.c	what memory the area's size decides
+ *	budget.c	how much memory, before there is any
+ *	tables.c	that of it which the area's size decides
  *
  *	preserved.c	which chunks are preserved already
  *	copy.c		old chunks on their way
@@ -107,7 +108,8 @@ struct cowp_listed {
 
 /**
  * struct cowp_segments - the segment table and the open list
- * @table:	of @count entries
+ * @table:	of @capacity entries
+ * @capacity:	that there is room for
  * @count:	number of segments
  * @free:	of kind FREE
  * @limbo:	of both limbo kinds
@@ -124,6 +126,7 @@ struct cowp_listed {
  */
 struct cowp_segments {
 	struct cowp_segment *table;
+	u32 capacity;
 	u32 count;
 	u32 free;
 	u32 limbo;
@@ -658,14 +661,15 @@ struct cowp_engine {
 void *cowp_alloc(struct cowp_engine *eng, size_t bytes);
 void cowp_free(struct cowp_engine *eng, void *p, size_t bytes);
 void *cowp_alloc_block(struct cowp_engine *eng);
+void cowp_free_block(struct cowp_engine *eng, void *p);
 struct cowp_io *cowp_alloc_io(struct cowp_engine *eng, u32 max_blocks,
 			      void (*done)(struct cowp_engine *eng, struct cowp_io *io));
 void cowp_submit(struct cowp_engine *eng, struct cowp_io *io);
 u64 cowp_submit_tick(struct cowp_engine *eng);
 
 /* tables.c */
-int cowp_segments_resize(struct cowp_engine *eng, u32 count);
-int cowp_manifest_resize(struct cowp_engine *eng, u32 segments);
+void cowp_tables_init(struct cowp_engine *eng);
+int cowp_tables_resize(struct cowp_engine *eng, u32 segments);
 
 /* react.c */
 int cowp_handle(struct cowp_engine *eng, u32 event, int error, u32 *actions);
@@ -826,6 +830,12 @@ bool cowp_recovery_checkpointed(struct cowp_engine *eng);
 static inline u64 cowp_replay_batches(struct cowp_engine *eng)
 {
 	return 4ULL * eng->index.capacity;
+}
+
+/* Likewise, and those that were under way; for memtables of so many records. */
+static inline u64 cowp_replay_room(u32 records)
+{
+	return 4ULL * records + COWP_BATCHES;
 }
 
 #endif /* COWP_INTERNAL_H */

@@ -2,6 +2,7 @@
 /*
  * A memtable.  See memtable.h.
  */
+#include "budget.h"
 #include "memtable.h"
 
 /* A node has one link and with probability 1/4 each further one: 4/3 on average. */
@@ -12,7 +13,8 @@ static u32 links_of(u32 capacity)
 
 u64 cowp_memtable_bytes(u32 capacity)
 {
-	return (u64)capacity * sizeof(struct cowp_node) + (u64)links_of(capacity) * sizeof(u32);
+	return cowp_footprint(capacity * sizeof(struct cowp_node)) +
+	       cowp_footprint(links_of(capacity) * sizeof(u32));
 }
 
 int cowp_memtable_init(struct cowp_memtable *t, u32 capacity)

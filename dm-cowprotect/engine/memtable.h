@@ -42,6 +42,7 @@ struct cowp_memtable {
 /* May sleep.  Returns 0 or -ENOMEM. */
 int cowp_memtable_init(struct cowp_memtable *t, u32 capacity);
 void cowp_memtable_exit(struct cowp_memtable *t);
+/* What it takes at most. */
 u64 cowp_memtable_bytes(u32 capacity);
 
 /* Empty it.  @base_batch: no later insert has a lower batch number. */

@@ -10,7 +10,6 @@ static int grow(struct cowp_engine *eng)
 {
 	u64 blocks = port_sectors(eng->port, COWP_DIFF) / COWP_BLOCK_SECTORS;
 	u64 segments;
-	int error;
 
 	if (blocks <= eng->super.first_segment)
 		return -ENODEV;
@@ -19,11 +18,8 @@ static int grow(struct cowp_engine *eng)
 		return 0;
 	if (segments > COWP_MAX_SEGMENTS || cowp_body_max(segments) > eng->super.body_max)
 		return -EFBIG;
-	error = cowp_manifest_resize(eng, segments);
-	if (!error)
-		error = cowp_segments_resize(eng, segments);
-	if (error)
-		return error;
+	if (cowp_tables_resize(eng, segments))
+		return -ENOMEM;
 	eng->geo.segments = segments;
 	return 0;
 }

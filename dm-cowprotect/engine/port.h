@@ -117,7 +117,7 @@ struct cowp_msg;
  * void port_io_free(struct cowp_io *io);			(init)
  *	An io with room for @max_blocks (0: flushes only) and all that its
  *	submission needs, so that port_submit() allocates nothing.
- * port_percpu_alloc(type), port_percpu_free(p);		(init)
+ * port_percpu_alloc(type), port_percpu_free(p), port_percpu_bytes(type);	(init)
  * port_percpu_inc(p, field), port_percpu_ptr(p, cpu), for_each_possible_cpu(cpu)
  *	Memory of each processor; an increment may be interrupted, not split.
  *

@@ -8,6 +8,7 @@
  * epoch; nothing else is asked.  A page in which a copy is under way is not
  * evicted: its bit would be set in nobody's page.
  */
+#include "budget.h"
 #include "internal.h"
 
 static void load_step(struct cowp_engine *eng, struct cowp_wait *wait);
@@ -227,14 +228,9 @@ void cowp_preserved_return_waiters(struct cowp_engine *eng)
 int cowp_preserved_init(struct cowp_engine *eng)
 {
 	struct cowp_bits *bits = &eng->fast.bits;
-	u64 pages = DIV_ROUND_UP_ULL(eng->cfg.live_sectors, (u64)eng->cfg.chunk_blocks *
-				     COWP_BLOCK_SECTORS * COWP_PAGE_CHUNKS);
-	u32 frames = eng->cfg.bits_blocks;
-	u32 i;
+	u32 frames, i;
 
-	if (!frames)
-		frames = min_t(u64, pages, COWP_BITS_BLOCKS);
-	bits->sets = DIV_ROUND_UP(max(frames, COWP_FRAME_WAYS), COWP_FRAME_WAYS);
+	bits->sets = cowp_budget_sets(&eng->cfg);
 	frames = bits->sets * COWP_FRAME_WAYS;
 	bits->frames = cowp_alloc(eng, frames * sizeof(*bits->frames));
 	if (!bits->frames)

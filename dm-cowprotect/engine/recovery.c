@@ -83,6 +83,24 @@ static void start_checkpoint(struct cowp_engine *eng)
 	cowp_checkpoint_want(eng, true);
 }
 
+static void free_batches(struct cowp_engine *eng)
+{
+	struct cowp_recovery *r = eng->recovery;
+
+	cowp_free(eng, r->batches, r->batch_count * sizeof(*r->batches));
+	r->batches = NULL;
+}
+
+static bool new_batches(struct cowp_engine *eng)
+{
+	struct cowp_recovery *r = eng->recovery;
+
+	free_batches(eng);	/* of an attempt that failed */
+	r->batch_count = cowp_replay_room(eng->index.capacity);
+	r->batches = cowp_alloc(eng, r->batch_count * sizeof(*r->batches));
+	return r->batches;
+}
+
 /* The log is in the memtables: both become runs of one manifest. */
 static void replayed(struct cowp_engine *eng)
 {
@@ -113,8 +131,7 @@ static void replayed(struct cowp_engine *eng)
 		eng->segs.table[l->segment].incarnation = l->incarnation;
 		eng->segs.ready++;
 	}
-	port_free(r->batches);
-	r->batches = NULL;
+	free_batches(eng);
 	if (eng->state.now.lost) {
 		finished(eng);
 		return;
@@ -154,15 +171,13 @@ static void start_replay(struct cowp_engine *eng)
 	r->max_version = 0;
 	r->max_epoch = eng->super.epoch;
 	r->cut = ~0ULL;
-	r->batch_count = cowp_replay_batches(eng) + COWP_BATCHES;
-	port_free(r->batches);	/* of an attempt that failed */
-	r->batches = port_zalloc(r->batch_count * sizeof(*r->batches));
-	if (!r->batches) {
-		fail(eng, COWP_FAULT_MEMORY_ALLOCATION_FAILURE, -ENOMEM);
-		return;
-	}
 	if (eng->super.flags & COWP_ROOT_CLEAN) {
 		replayed(eng);
+		return;
+	}
+	if (!new_batches(eng)) {
+		eng->status.detail = "no memory to replay the log";
+		fail(eng, COWP_FAULT_MEMORY_ALLOCATION_FAILURE, -ENOMEM);
 		return;
 	}
 	r->step = COWP_R_REPLAY;
@@ -240,8 +255,8 @@ static void start_body(struct cowp_engine *eng)
 	struct cowp_recovery *r = eng->recovery;
 
 	cowp_recovery_forget(eng);
-	if (cowp_manifest_resize(eng, eng->super.segments) ||
-	    cowp_segments_resize(eng, eng->super.segments)) {
+	if (cowp_tables_resize(eng, eng->super.segments)) {
+		eng->status.detail = "no memory for the tables of the area";
 		fail(eng, COWP_FAULT_MEMORY_ALLOCATION_FAILURE, -ENOMEM);
 		return;
 	}

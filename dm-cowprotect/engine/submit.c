@@ -2,17 +2,21 @@
 /*
  * What every file of the engine needs: memory, counted, and I/O with a time-out.
  */
+#include "budget.h"
 #include "internal.h"
 
 #define NOT_SEEN	(~0ULL)	/* an io that no run has seen yet */
 
-/* Zeroed, counted, freed by port_free().  May sleep.  NULL when there is none. */
+/*
+ * Zeroed, counted as what it takes at most, freed by port_free().  May sleep.
+ * NULL when there is none.
+ */
 void *cowp_alloc(struct cowp_engine *eng, size_t bytes)
 {
 	void *p = port_zalloc(bytes);
 
 	if (p)
-		eng->status.memory_used += bytes;
+		eng->status.memory_used += cowp_footprint(bytes);
 	return p;
 }
 
@@ -20,7 +24,7 @@ void *cowp_alloc(struct cowp_engine *eng, size_t bytes)
 void cowp_free(struct cowp_engine *eng, void *p, size_t bytes)
 {
 	if (p)
-		eng->status.memory_used -= bytes;
+		eng->status.memory_used -= cowp_footprint(bytes);
 	port_free(p);
 }
 
@@ -33,6 +37,13 @@ void *cowp_alloc_block(struct cowp_engine *eng)
 	return p;
 }
 
+void cowp_free_block(struct cowp_engine *eng, void *p)
+{
+	if (p)
+		eng->status.memory_used -= COWP_BLOCK_SIZE;
+	port_block_free(p);
+}
+
 struct cowp_io *cowp_alloc_io(struct cowp_engine *eng, u32 max_blocks,
 			      void (*done)(struct cowp_engine *eng, struct cowp_io *io))
 {
@@ -42,7 +53,7 @@ struct cowp_io *cowp_alloc_io(struct cowp_engine *eng, u32 max_blocks,
 		return NULL;
 	INIT_LIST_HEAD(&io->node);
 	io->done = done;
-	eng->status.memory_used += sizeof(*io) + max_blocks * sizeof(*io->blocks);
+	eng->status.memory_used += cowp_io_footprint(max_blocks);
 	return io;
 }
 

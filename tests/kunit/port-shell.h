@@ -35,6 +35,7 @@ static inline void port_block_free(void *block)
 }
 
 #define port_percpu_alloc(type)		alloc_percpu(type)
+#define port_percpu_bytes(type)		(num_possible_cpus() * sizeof(type))
 #define port_percpu_free(ptr)		free_percpu(ptr)
 #define port_percpu_inc(ptr, field)	this_cpu_inc((ptr)->field)
 #define port_percpu_ptr(ptr, cpu)	per_cpu_ptr(ptr, cpu)

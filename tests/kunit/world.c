@@ -89,6 +89,10 @@ void port_submit(struct cowp_port *p, struct cowp_io *io)
 	}
 	KUNIT_ASSERT_FALSE(p->test, io->op == COWP_WRITE && io->dev == COWP_LIVE);
 	KUNIT_ASSERT_FALSE(p->test, io->fua && !(w->dev[io->dev].caps & COWP_CAP_FUA));
+	if (io->op == COWP_READ && io->dev == COWP_DIFF) {
+		w->diff_reads++;
+		w->diff_read_blocks += io->nr_blocks;
+	}
 	wio->submitted = true;
 	list_add_tail(&wio->pending, &w->pending);
 }
@@ -194,7 +198,10 @@ static void retry_writes(struct world *w);
 
 static void run(struct world *w)
 {
+	const struct cowp_status *s = cowp_engine_status(w->eng);
+
 	w->wake = cowp_engine_run(w->eng, w->now);
+	KUNIT_ASSERT_LE(w->port.test, s->memory_used, s->memory_limit);
 }
 
 /* Complete one io; false when there is none to complete. */

@@ -79,6 +79,8 @@ struct cowp_port {
  * @versions:	of the live volume's chunks
  * @version:	last one given out
  * @events:	port_event() calls
+ * @diff_reads:	reads of the diff device that were submitted
+ * @diff_read_blocks: and blocks that they ask for
  */
 struct world {
 	struct cowp_port port;
@@ -96,6 +98,8 @@ struct world {
 	struct world_snapshot snapshot[WORLD_SNAPSHOTS];
 	struct world_write write[WORLD_WRITES];
 	u32 events;
+	u64 diff_reads;
+	u64 diff_read_blocks;
 	bool lookup_done;
 	bool msg_done;
 	int msg_error;

@@ -40,6 +40,8 @@ void stress_load(void);
 
 #define port_percpu_alloc(type) \
 	((type *)port_zalloc(SIM_CPUS * sizeof(type)))
+#define port_percpu_bytes(type) \
+	(SIM_CPUS * sizeof(type))
 #define port_percpu_free(p)	port_free(p)
 
 void *port_zalloc(size_t bytes);
