@@ -7,11 +7,15 @@
  * mutex that a table's destructor takes too, so it has work of its own, under
  * NOIO: an allocation that wrote back to the blocked volume would keep every
  * later event, and the destructor, waiting for the repair that they announce.
+ * A uevent that there was no memory for is sent again until there is, or until
+ * a newer one takes its place; the other two need none.
  */
 #include <linux/kobject.h>
 #include <linux/sched/mm.h>
 #include "shell.h"
 #include "worker.h"
+
+#define RETRY_MS	1000U
 
 /**
  * port_event - state, fault or mode changed
@@ -43,7 +47,8 @@ void port_event(struct cowp_port *p)
 	set_bit(COWP_PORT_REGATE, &p->flags);
 
 	kref_get(&v->ref);
-	if (!queue_work(cowp_wq, &v->event))
+	/* One that waits for memory does not keep this one waiting. */
+	if (mod_delayed_work(cowp_wq, &v->event, 0))
 		cowp_volume_put(v);
 }
 
@@ -80,18 +85,50 @@ static void log_note(const char *name, const struct cowp_event_note *note)
 		DMWARN("%s: %s, %s mode, %s: %s", name, state, mode, fault, remedy);
 }
 
-static void send_note(struct dm_target *ti, const struct cowp_event_note *note)
+static void send_uevent(struct cowp_volume *v)
 {
 	char state[40], fault[64];
 	char *env[3] = { };
-	struct gendisk *disk = dm_disk(dm_table_get_md(ti->table));
+	struct gendisk *disk = dm_disk(dm_table_get_md(v->ti->table));
 
-	snprintf(state, sizeof(state), "DM_COWPROTECT_STATE=%s", cowp_state_words[note->state]);
-	snprintf(fault, sizeof(fault), "DM_COWPROTECT_FAULT=%s", cowp_fault_words[note->fault]);
+	snprintf(state, sizeof(state), "DM_COWPROTECT_STATE=%s",
+		 cowp_state_words[v->untold_state]);
+	snprintf(fault, sizeof(fault), "DM_COWPROTECT_FAULT=%s",
+		 cowp_fault_words[v->untold_fault]);
 	env[0] = state;
 	env[1] = fault;
-	kobject_uevent_env(&disk_to_dev(disk)->kobj, KOBJ_CHANGE, env);
-	dm_table_event(ti->table);
+	v->untold = kobject_uevent_env(&disk_to_dev(disk)->kobj, KOBJ_CHANGE, env) == -ENOMEM;
+}
+
+static void send_note(struct cowp_volume *v, const struct cowp_event_note *note)
+{
+	v->untold_state = note->state;
+	v->untold_fault = note->fault;
+	send_uevent(v);
+	dm_table_event(v->ti->table);
+}
+
+/* With the event lock. */
+static void tell(struct cowp_volume *v, struct cowp_port *p)
+{
+	struct cowp_event_note note;
+	bool old = v->untold;
+
+	while (next_note(p, &note)) {
+		log_note(v->name, &note);
+		if (v->ti)
+			send_note(v, &note);
+		old = false;
+	}
+	if (old && v->ti)
+		send_uevent(v);
+}
+
+static void tell_again(struct cowp_volume *v)
+{
+	kref_get(&v->ref);
+	if (!queue_delayed_work(cowp_wq, &v->event, msecs_to_jiffies(RETRY_MS)))
+		cowp_volume_put(v);
 }
 
 /**
@@ -102,19 +139,16 @@ static void send_note(struct dm_target *ti, const struct cowp_event_note *note)
  */
 void cowp_event_work(struct work_struct *work)
 {
-	struct cowp_volume *v = container_of(work, struct cowp_volume, event);
+	struct cowp_volume *v = container_of(to_delayed_work(work), struct cowp_volume, event);
 	struct cowp_port *p = cowp_volume_port(v);
-	struct cowp_event_note note;
 	unsigned int noio;
 
 	if (p) {
 		noio = memalloc_noio_save();
 		mutex_lock(&v->event_lock);
-		while (next_note(p, &note)) {
-			log_note(v->name, &note);
-			if (v->ti)
-				send_note(v->ti, &note);
-		}
+		tell(v, p);
+		if (v->untold)
+			tell_again(v);
 		mutex_unlock(&v->event_lock);
 		memalloc_noio_restore(noio);
 		cowp_port_put(p);
@@ -152,7 +186,9 @@ void cowp_event_attach(struct cowp_volume *v, struct dm_target *ti)
 void cowp_event_detach(struct cowp_volume *v, struct dm_target *ti)
 {
 	mutex_lock(&v->event_lock);
-	if (v->ti == ti)
+	if (v->ti == ti) {
 		v->ti = NULL;
+		v->untold = false;
+	}
 	mutex_unlock(&v->event_lock);
 }

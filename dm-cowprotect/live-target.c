@@ -2,11 +2,13 @@
 /*
  * The cowprotect target: device-mapper's side of a live volume.
  */
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/uuid.h>
 #include "area.h"
+#include "budget.h"
 #include "gate.h"
 #include "live.h"
 #include "shell.h"
@@ -160,18 +162,29 @@ static int check_attached(struct cowp_live *live, struct cowp_port *p)
 	return 0;
 }
 
+/* What is short of memory now may have it later; this never will. */
+static bool can_ever_fit(const struct cowp_config *cfg)
+{
+	struct cowp_budget b;
+
+	cowp_budget(&b, cfg, 0);
+	return b.total <= (u64)totalram_pages() << PAGE_SHIFT;
+}
+
 static int new_port(struct cowp_live *live)
 {
 	struct cowp_config *cfg = &live->line.cfg;
 	struct cowp_port *p;
 	struct cowp_leg *leg;
 
+	cfg->live_sectors = live->ti->len;
+	if (!can_ever_fit(cfg))
+		return refuse(live->ti, "cache_kib: more than this machine's memory: give less");
 	leg = cowp_leg_open(live->dev->bdev->bd_dev, BLK_OPEN_READ);
 	if (IS_ERR(leg)) {
 		live->ti->error = "Live device does not answer: repair it and try again";
 		return PTR_ERR(leg);
 	}
-	cfg->live_sectors = live->ti->len;
 	cfg->live_block_sectors = bdev_logical_block_size(live->dev->bdev) >> SECTOR_SHIFT;
 	if (live->diff)
 		cfg->diff_block_sectors =

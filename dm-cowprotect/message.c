@@ -18,6 +18,12 @@
 #define MESSAGE_MS	60000U
 #define GRACE_MS	5000U
 
+/*
+ * Messages under way for which there is memory when there is no other, and how
+ * long one waits for it.  A message holds its own for a minute at most.
+ */
+#define SPARE_ERRANDS	4
+
 /* A result line, at most: libdm sends a message again whose result did not fit. */
 #define RESULT_BYTES	(COWP_LABEL_BYTES + 96U)
 
@@ -78,12 +84,14 @@ static const char *why(int error)
 /**
  * struct errand - a message on its way through the worker
  * @ref:	the caller's, the worker's until the answer, a cancellation's
+ * @port:	whose pool it is of; outlives it
  * @send:	hands it to the engine
  * @cancel:	takes it back
  * @message:	the message
  */
 struct errand {
 	struct kref ref;
+	struct cowp_port *port;
 	struct cowp_request send;
 	struct cowp_request cancel;
 	struct cowp_message message;
@@ -91,7 +99,9 @@ struct errand {
 
 static void errand_release(struct kref *ref)
 {
-	kfree(container_of(ref, struct errand, ref));
+	struct errand *e = container_of(ref, struct errand, ref);
+
+	mempool_free(e, &e->port->errands);
 }
 
 static void errand_put(struct errand *e)
@@ -132,13 +142,43 @@ static void cancel_fn(struct cowp_port *p, struct cowp_request *r)
 	errand_put(e);
 }
 
-static struct errand *errand_new(enum cowp_msg_op op, bool flag)
+/**
+ * cowp_errands_init - memory for messages
+ * @p:		the activation
+ *
+ * May sleep.  Returns 0 or -ENOMEM.
+ */
+int cowp_errands_init(struct cowp_port *p)
 {
-	/* Write-back may wait for this very message. */
-	struct errand *e = kzalloc(sizeof(*e), GFP_NOIO);
+	return mempool_init_kmalloc_pool(&p->errands, SPARE_ERRANDS, sizeof(struct errand));
+}
+
+/*
+ * Write-back may wait for this very message, and snapshots must be made and
+ * deleted, faults cleared, without memory: so it waits for that of another
+ * message, as long as a message takes, unless it is killed.
+ */
+static struct errand *errand_alloc(struct cowp_port *p)
+{
+	u64 end = cowp_port_now() + MESSAGE_MS + GRACE_MS;
+	struct errand *e;
+
+	while (!(e = mempool_alloc(&p->errands, GFP_NOWAIT | __GFP_NOWARN))) {
+		if (schedule_timeout_killable(HZ / 10) || fatal_signal_pending(current) ||
+		    cowp_port_now() >= end)
+			return NULL;
+	}
+	return e;
+}
+
+static struct errand *errand_new(struct cowp_port *p, enum cowp_msg_op op, bool flag)
+{
+	struct errand *e = errand_alloc(p);
 
 	if (!e)
 		return NULL;
+	memset(e, 0, sizeof(*e));
+	e->port = p;
 	kref_init(&e->ref);
 	e->send.fn = send_fn;
 	e->cancel.fn = cancel_fn;
@@ -177,7 +217,7 @@ static int send(struct call *c, struct errand *e)
 
 static int send_op(struct call *c, enum cowp_msg_op op, bool flag)
 {
-	struct errand *e = errand_new(op, flag);
+	struct errand *e = errand_new(c->port, op, flag);
 	int r;
 
 	if (!e)
@@ -215,7 +255,7 @@ static int msg_create(struct call *c)
 	/* With a result that does not fit libdm would make another snapshot. */
 	if (maxlen < RESULT_BYTES)
 		return -EOVERFLOW;
-	e = errand_new(COWP_MSG_CREATE, false);
+	e = errand_new(c->port, COWP_MSG_CREATE, false);
 	if (!e)
 		return -ENOMEM;
 	strscpy(e->message.msg.label, label, sizeof(e->message.msg.label));
@@ -247,7 +287,7 @@ static int msg_delete(struct call *c)
 	r = parse_id(c, &d.id);
 	if (r)
 		return r;
-	e = errand_new(COWP_MSG_DELETE, false);
+	e = errand_new(c->port, COWP_MSG_DELETE, false);
 	if (!e)
 		return -ENOMEM;
 	e->message.msg.id = d.id;
@@ -345,7 +385,12 @@ static int msg_clear(struct call *c)
 
 static int msg_grow(struct call *c)
 {
-	return send_op(c, COWP_MSG_GROW, false);
+	int r = send_op(c, COWP_MSG_GROW, false);
+
+	if (r == -ENOMEM)
+		DMERR("%s: grow: no memory for the tables of the larger area, nothing has changed",
+		      c->port->volume->name);
+	return r;
 }
 
 static int msg_checkpoint(struct call *c)

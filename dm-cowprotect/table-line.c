@@ -8,6 +8,7 @@
  */
 #include <linux/slab.h>
 #include <linux/uuid.h>
+#include "budget.h"
 #include "shell.h"
 #include "table-line.h"
 
@@ -15,7 +16,6 @@
 #define GROW_WAIT_SECS		60U
 #define DIFF_TIMEOUT_SECS	60U
 #define MAX_SECS		(7U * 24 * 3600)
-#define CACHE_KIB		1024U
 #define MIN_CACHE_KIB		64U
 #define MAX_CACHE_KIB		1048576U
 
@@ -248,7 +248,7 @@ int cowp_line_parse(struct cowp_line *line, unsigned int argc, char **argv, char
 	line->cfg.diff_wait_ms = DIFF_WAIT_SECS * MSEC_PER_SEC;
 	line->cfg.grow_wait_ms = GROW_WAIT_SECS * MSEC_PER_SEC;
 	line->cfg.diff_timeout_ms = DIFF_TIMEOUT_SECS * MSEC_PER_SEC;
-	line->cfg.cache_blocks = CACHE_KIB / (COWP_BLOCK_SIZE / 1024);
+	line->cfg.cache_blocks = COWP_DEFAULT_CACHE_KIB / (COWP_BLOCK_SIZE / 1024);
 
 	wrong = parse(line, argc, argv);
 	if (wrong) {

@@ -109,7 +109,7 @@ static struct cowp_volume *volume_new(dev_t dev)
 	spin_lock_init(&v->port_lock);
 	mutex_init(&v->event_lock);
 	INIT_WORK(&v->reap, reap_work);
-	INIT_WORK(&v->event, cowp_event_work);
+	INIT_DELAYED_WORK(&v->event, cowp_event_work);
 	snprintf(v->name, sizeof(v->name), "%u:%u", MAJOR(dev), MINOR(dev));
 	return v;
 }

@@ -49,6 +49,9 @@ struct dm_target;
  * @ti:		the live target that was resumed last, to send events through
  * @name:	of its mapped device, for messages
  * @event:	sends them
+ * @untold:	there was no memory for the newest one, which is
+ * @untold_state: enum cowp_state
+ * @untold_fault: enum cowp_fault
  *
  * The list, the counts, @opens, @deletes, @closing and @diff belong
  * to cowp_volumes_lock.
@@ -72,10 +75,13 @@ struct cowp_volume {
 
 	struct cowp_reader *reader;
 
-	struct mutex event_lock;	/* ti, name */
+	struct mutex event_lock;	/* ti, name, untold */
 	struct dm_target *ti;
 	char name[DM_NAME_LEN];
-	struct work_struct event;
+	struct delayed_work event;
+	bool untold;
+	u8 untold_state;
+	u8 untold_fault;
 };
 
 /* A snapshot target's claim on its snapshot. */

@@ -10,6 +10,7 @@
 #include <linux/ktime.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include "budget.h"
 #include "shell.h"
 #include "snapshot.h"
 #include "worker.h"
@@ -22,6 +23,9 @@
  * device; after that it is missing, and a fault or a wait as any missing one.
  */
 #define PREDECESSOR_MS	10000
+
+/* With the queues' threads and the clones, of which this leaves most to them. */
+static_assert(sizeof(struct cowp_port) <= COWP_SHELL_BYTES / 8);
 
 /* The longest sleep, to be clear of what jiffies can express. */
 #define HOUR_MS		(3600 * MSEC_PER_SEC)
@@ -455,6 +459,7 @@ static void port_takedown(struct work_struct *work)
 	destroy_workqueue(p->wq);
 	destroy_workqueue(p->submit_wq);
 
+	mempool_exit(&p->errands);
 	cowp_engine_free(p->eng);
 	cowp_leg_close(p->leg[COWP_LIVE]);
 	cowp_leg_close(p->leg[COWP_DIFF]);
@@ -541,12 +546,17 @@ struct cowp_port *cowp_port_new(struct cowp_volume *v, const struct cowp_config 
 	r = cowp_engine_new(&p->eng, cfg, p);
 	if (r)
 		goto no_engine;
+	r = cowp_errands_init(p);
+	if (r)
+		goto no_errands;
 	p->fast = cowp_engine_fast(p->eng);
 	p->status = cowp_engine_status(p->eng);
 	kref_get(&v->ref);
 	p->volume = v;
 	return p;
 
+no_errands:
+	cowp_engine_free(p->eng);
 no_engine:
 	destroy_workqueue(p->submit_wq);
 no_submit_wq:

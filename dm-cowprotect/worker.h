@@ -13,6 +13,7 @@
 
 #include <linux/completion.h>
 #include <linux/llist.h>
+#include <linux/mempool.h>
 #include "leg.h"
 #include "volume.h"
 
@@ -86,6 +87,7 @@ enum cowp_port_flag {
  * @event_head:	next to be written
  * @event_tail:	next to be read
  * @base:	counters at the last stats_reset, under @lock
+ * @errands:	memory for messages (message.c)
  * @takedown:	frees it
  *
  * Fields between @held and @tick_at are the worker's own.
@@ -138,6 +140,7 @@ struct cowp_port {
 	u32 event_head;
 	u32 event_tail;
 	struct cowp_status base;
+	mempool_t errands;
 	struct work_struct takedown;
 };
 
@@ -187,6 +190,9 @@ static inline struct cowp_port *cowp_port_get(struct cowp_port *p)
 	kref_get(&p->ref);
 	return p;
 }
+
+/* message.c */
+int cowp_errands_init(struct cowp_port *p);
 
 /* io.c */
 void cowp_io_deliver(struct cowp_port *p);
