@@ -119,6 +119,7 @@ static void make_setup(struct sim_setup *setup, struct rng *rng, const struct op
 		.live_caps = caps[rng_below(rng, ARRAY_SIZE(caps))],
 		.diff_caps = opt->caps ? opt->caps : caps[rng_below(rng, ARRAY_SIZE(caps))],
 		.protected = rng_permille(rng, 600),
+		.no_memory = opt->no_memory,
 		.faults = opt->faults == 2 || (opt->faults && rng_one_in(rng, 3)),
 		.snapshots = rng_one_in(rng, 10) ? 1 : rng_range(rng, 4, 7),
 		.cache_blocks = rng_range(rng, 16, 96),
@@ -236,9 +237,10 @@ void history_print(const struct history *h)
 	printf("history %llu: %u operations, live %llu sectors of %u, diff %llu sectors of %u, ",
 	       h->seed, kept, su->live_sectors, su->live_block_sectors, su->diff_sectors,
 	       su->diff_block_sectors);
-	printf("chunk %u blocks, caps live %u diff %u, %s, %s faults\n",
+	printf("chunk %u blocks, caps live %u diff %u, %s, %s faults%s\n",
 	       su->chunk_blocks, su->live_caps, su->diff_caps,
-	       su->protected ? "protected" : "normal", su->faults ? "with" : "without");
+	       su->protected ? "protected" : "normal", su->faults ? "with" : "without",
+	       su->no_memory ? ", no memory once active" : "");
 	if (kept > 300)
 		return;
 	for (i = 0; i < h->nr; i++) {

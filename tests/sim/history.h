@@ -57,6 +57,7 @@ struct op {
  * @states:	outcomes tried from one instant, at most
  * @segment:	operations between cuts, on average
  * @roomy:	no diff area that gets full
+ * @no_memory:	every allocation after an activation fails
  * @without:	bits of the operations to leave out
  */
 struct options {
@@ -68,6 +69,7 @@ struct options {
 	u32 segment;
 	u32 without;
 	bool roomy;
+	bool no_memory;
 };
 
 struct history {

@@ -184,7 +184,7 @@ static void usage(void)
 	fputs("usage: sim [--cuts N] [--seed S] [--jobs N] [--histories N] [--exhaustive]\n"
 	      "           [--chunk-blocks N] [--caps none|cache|fua] [--faults none|some|all]\n"
 	      "           [--states N] [--segment OPS] [--stop-on-first] [--quiet]\n"
-	      "           [--without OPERATION] [--roomy]\n"
+	      "           [--without OPERATION] [--roomy] [--no-memory]\n"
 	      "           [--replay SEED [--trace]] [--shrink-seconds N]\n", stderr);
 	exit(2);
 }
@@ -228,7 +228,8 @@ int main(int argc, char **argv)
 		{ "segment", 1, NULL, 'o' }, { "stop-on-first", 0, NULL, '1' },
 		{ "quiet", 0, NULL, 'q' }, { "replay", 1, NULL, 'r' },
 		{ "trace", 0, NULL, 't' }, { "without", 1, NULL, 'w' },
-		{ "roomy", 0, NULL, 'R' }, { "shrink-seconds", 1, NULL, 'k' },
+		{ "roomy", 0, NULL, 'R' }, { "no-memory", 0, NULL, 'm' },
+		{ "shrink-seconds", 1, NULL, 'k' },
 		{ }
 	};
 	static const char * const caps[] = { "any", "none", "cache", "fua" };
@@ -292,6 +293,9 @@ int main(int argc, char **argv)
 			break;
 		case 'R':
 			r.opt.roomy = true;
+			break;
+		case 'm':
+			r.opt.no_memory = true;
 			break;
 		case 'w':
 			op = history_op_by_name(optarg);

@@ -46,6 +46,16 @@ static struct bucket buckets[MAX_BUCKETS];
 static LIST_HEAD(chunks);
 static u64 in_use;
 u32 memory_fail_next;
+bool memory_none;
+
+static bool refused(void)
+{
+	if (memory_none) {
+		stats_count(the_sim->stats, STAT_NO_MEMORY);
+		return true;
+	}
+	return memory_fail_next && !--memory_fail_next;
+}
 
 static struct bucket *bucket_of(size_t bytes)
 {
@@ -70,7 +80,7 @@ void *port_zalloc(size_t bytes)
 	struct bucket *b = bucket_of(bytes);
 	struct chunk *c;
 
-	if (memory_fail_next && !--memory_fail_next)
+	if (refused())
 		return NULL;
 	if (b->nr_free > FREE_FOR_A_WHILE) {
 		c = list_first_entry(&b->free, struct chunk, node);
@@ -159,7 +169,7 @@ void *port_block_alloc(void)
 {
 	struct block *b;
 
-	if (memory_fail_next && !--memory_fail_next)
+	if (refused())
 		return NULL;
 	if (free_block == ~0U)
 		add_blocks();

@@ -362,6 +362,13 @@ void model_observe(struct sim *s)
 		if (s->state != COWP_STATE_RECOVERING && st->state != COWP_STATE_RECOVERING)
 			epoch_changed(s, from, epoch);
 	}
+	if (st->memory_used > st->memory_limit)
+		sim_fail(s, "%llu bytes are in use, the bound is %llu", st->memory_used,
+			 st->memory_limit);
+	if (st->state == COWP_STATE_ACTIVE || st->state == COWP_STATE_NONE)
+		memory_none = s->setup.no_memory;
+	if (memory_none && st->fault == COWP_FAULT_MEMORY_ALLOCATION_FAILURE)
+		sim_fail(s, "a fault for want of memory, after the activation");
 	if (st->fault == COWP_FAULT_DIFF_AREA_FULL && m->may_normal)
 		m->may_lose = true;
 	if (st->state != s->state) {

@@ -358,6 +358,10 @@ void port_msg_done(struct cowp_port *p, struct cowp_msg *msg, int error)
 	s->nr_msgs--;
 	s->last_error = error;
 	free(m);
+	if (error == -ENOMEM && copy.op == COWP_MSG_GROW)
+		stats_count(s->stats, STAT_NO_GROWTH);
+	else if (error == -ENOMEM && memory_none)
+		sim_fail(s, "message %s needs memory", shell_msg_name(copy.op));
 	if (error)
 		stats_count(s->stats, STAT_MSG_ERRORS);
 	else if (copy.op == COWP_MSG_CREATE)

@@ -95,6 +95,7 @@ void sim_exit(struct sim *s)
 	event_queue_exit(&s->queue);
 	model_exit(&s->model);
 	memory_fail_next = 0;
+	memory_none = false;
 }
 
 /* An engine that does nothing but spin: as many events at one time never occur otherwise. */
@@ -204,6 +205,7 @@ void sim_start_engine(struct sim *s, bool format)
 			s->uuid[i] = rng_next(&s->rng);
 	}
 	memcpy(cfg.uuid, s->uuid, sizeof(cfg.uuid));
+	memory_none = false;
 	do {
 		/* Now and then there is no memory at first. */
 		memory_fail_next = rng_one_in(&s->rng, 64) ? rng_range(&s->rng, 1, 40) : 0;

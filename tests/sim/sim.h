@@ -35,6 +35,7 @@ enum sim_caps {
  * @diff_room:	sectors that it may grow to
  * @protected:	protection mode is set after the format
  * @faults:	devices may fail
+ * @no_memory:	from the end of an activation on there is no memory at all
  */
 struct sim_setup {
 	u32 chunk_blocks;
@@ -48,6 +49,7 @@ struct sim_setup {
 	u8 diff_caps;
 	bool protected;
 	bool faults;
+	bool no_memory;
 	u32 snapshots;
 	u32 cache_blocks;
 	u32 bits_blocks;
@@ -238,6 +240,8 @@ void sim_ask(struct sim *s, struct sim_lookup *l);
 /* port.c, memory.c */
 u64 memory_in_use(void);
 void memory_free_all(void);
+/* The allocation that fails next, counted down; all of them. */
 extern u32 memory_fail_next;
+extern bool memory_none;
 
 #endif /* SIM_SIM_H */

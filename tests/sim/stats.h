@@ -44,6 +44,8 @@
 	X(FULL,		"times full")				\
 	X(RESETS,	"resets")				\
 	X(GROWN,	"growths of the diff area")		\
+	X(NO_MEMORY,	"allocations after an activation, all refused") \
+	X(NO_GROWTH,	"growths refused for want of memory")	\
 	X(LIVE_GROWN,	"growths of the live volume")		\
 	X(LIVE_WRITES,	"I/O: live writes")			\
 	X(DIFF_WRITES,	"I/O: diff writes")			\
