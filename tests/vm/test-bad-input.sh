@@ -6,7 +6,7 @@
 #
 # vm: --disk live,size=16M --disk diff,size=64M --disk other,size=64M --disk foreign,size=64M --disk small,size=2M --disk tiny,size=8M
 # tool: cowprotect
-# plan: 96
+# plan: 97
 
 . /guest/lib.sh
 
@@ -107,6 +107,7 @@ words "grow_wait_secs: expected seconds from 0 to 604800" "$ours" 8 2 grow_wait_
 words "diff_timeout_secs: expected seconds from 1 to 604800, or 0 for no time-out" "$ours" 8 2 diff_timeout_secs -1
 words "low_water: expected a number of chunks" "$ours" 8 2 low_water 5%
 words "cache_kib: expected KiB from 64 to 1048576" "$ours" 8 2 cache_kib 63
+words "cache_kib: more than this machine's memory: give less" "$ours 8 2 cache_kib 1048576"
 words "Cannot open the live device: it must exist and not be in use" "/dev/nothing $diff 8"
 words "Live and diff device are the same: name two" "$live $live 8"
 words "Diff device holds something else: name the right one, or wipe it" "$live $foreign 8"
