@@ -46,3 +46,17 @@ void port_trace_checkpoint(struct cowp_port *p, u64 generation, int error)
 {
 	trace_cowprotect_checkpoint(p->volume->dev, generation, error);
 }
+
+/**
+ * port_trace_merge - a step of a merge was published
+ * @p:		the activation
+ * @runs:	that are being merged
+ * @records:	that the step went through
+ * @dropped:	of these, what nobody needed
+ *
+ * Worker.
+ */
+void port_trace_merge(struct cowp_port *p, u32 runs, u32 records, u32 dropped)
+{
+	trace_cowprotect_merge(p->volume->dev, runs, records, dropped);
+}

@@ -78,6 +78,8 @@ static const char *load_fragment(struct cowp_engine *eng, const struct cowp_frag
 	if (f.block <= g->first_segment || f.block >= end ||
 	    cowp_segment_of(g, f.block) != cowp_segment_of(g, f.block + f.blocks - 1))
 		return "place of a fragment";
+	if (f.run == ~0U)
+		return "run of a fragment";
 	if (f.first_key > f.last_key || f.min_epoch > f.max_epoch)
 		return "range of a fragment";
 	/* Epochs of the log that comes behind may be above the manifest's. */
@@ -85,7 +87,7 @@ static const char *load_fragment(struct cowp_engine *eng, const struct cowp_frag
 		return "epoch of a fragment";
 	if (x->fragment_count == COWP_MAX_FRAGMENTS)
 		return "number of fragments";
-	x->fragments[x->fragment_count++] = f;
+	cowp_fragment_add(x, &f);
 	x->next_run = max(x->next_run, f.run + 1);
 	return NULL;
 }
@@ -131,6 +133,8 @@ static const char *finish(struct cowp_engine *eng)
 	struct cowp_listed *l;
 	u32 i;
 
+	if (!cowp_runs_update(&eng->index))
+		return "order of the runs";
 	/* What the log brings comes on top. */
 	list_for_each_entry(l, &eng->segs.listed, node) {
 		l->max_epoch = eng->segs.table[l->segment].max_epoch;

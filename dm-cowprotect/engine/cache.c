@@ -54,15 +54,16 @@ static bool ascending(const struct cowp_run_block *b)
 	return true;
 }
 
-static const char *check_block(struct cowp_engine *eng, const struct cowp_cached *e)
+/* Is this what was read from a run's block?  Returns NULL, or what is wrong. */
+const char *cowp_run_block_check(struct cowp_engine *eng, const struct cowp_run_block *b,
+				 u64 block, u32 incarnation)
 {
-	const struct cowp_run_block *b = e->data;
 	u32 most = le16_to_cpu(b->level) ? cowp_node_keys() : cowp_leaf_records();
-	const char *bad = cowp_check_header(b, COWP_MAGIC_RUN, eng->super.uuid, e->block);
+	const char *bad = cowp_check_header(b, COWP_MAGIC_RUN, eng->super.uuid, block);
 
 	if (bad)
 		return bad;
-	if (le32_to_cpu(b->header.incarnation) != e->incarnation)
+	if (le32_to_cpu(b->header.incarnation) != incarnation)
 		return "incarnation";
 	if (!b->count || le16_to_cpu(b->count) > most)
 		return "number of records";
@@ -74,7 +75,7 @@ static void loaded(struct cowp_engine *eng, struct cowp_io *io)
 	struct cowp_cached *e = io->private;
 	int error = io->error;
 
-	if (!error && check_block(eng, e))
+	if (!error && cowp_run_block_check(eng, e->data, e->block, e->incarnation))
 		error = -EBADMSG;
 	e->valid = !error;
 	e->loading = io->in_flight;

@@ -39,12 +39,13 @@ bool cowp_may_checkpoint(struct cowp_engine *eng)
 /* A manifest is durable: what waited for one goes on. */
 void cowp_checkpointed(struct cowp_engine *eng)
 {
-	bool full = cowp_segments_full(eng) && !eng->segs.limbo;
+	bool full = cowp_segments_full(eng) && !eng->segs.limbo && !cowp_reclaim_pending(eng);
 
 	eng->again = true;
 	if (cowp_recovery_checkpointed(eng))
 		return;
 	if (eng->phase == COWP_PHASE_CLEARING) {
+		cowp_merge_again(eng);
 		/* A cause that persists is a fault again at once. */
 		if (full && eng->status.fault == COWP_FAULT_DIFF_AREA_FULL)
 			cowp_fault(eng, COWP_FAULT_DIFF_AREA_FULL, -ENOSPC);
@@ -182,6 +183,7 @@ u64 cowp_engine_run(struct cowp_engine *eng, u64 now)
 		cowp_log_run(eng);
 		cowp_proof_run(eng);
 		next = min(next, cowp_log_tick(eng));
+		next = min(next, cowp_merge_run(eng));
 		cowp_checkpoint_run(eng);
 		cowp_state_run(eng);
 		cowp_messages_run(eng);

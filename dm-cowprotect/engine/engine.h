@@ -84,7 +84,7 @@ struct cowp_wait {
  */
 struct cowp_search {
 	u64 generation;
-	u32 fragment;
+	u32 run;
 	u32 level;
 	u32 index;
 	bool descending;

@@ -239,6 +239,6 @@ const char *cowp_layout(struct cowp_super *s, u64 device_blocks);
 #define COWP_OPEN_LIST_MAX	1024U
 
 /* Index fragments that a manifest can list. */
-#define COWP_MAX_FRAGMENTS	1024U
+#define COWP_MAX_FRAGMENTS	2048U
 
 #endif /* COWP_FORMAT_H */

@@ -21,8 +21,10 @@ static struct cowp_memtable *active_table(struct cowp_engine *eng)
  */
 bool cowp_index_full(const struct cowp_engine *eng)
 {
-	return eng->index.fragment_count >
-	       COWP_MAX_FRAGMENTS - COWP_RUN_FRAGMENTS * (2 + COWP_BATCHES);
+	const struct cowp_index *x = &eng->index;
+
+	return x->run_count > COWP_MAX_RUNS - (2 + COWP_BATCHES) ||
+	       x->fragment_count > COWP_MAX_FRAGMENTS - COWP_RUN_FRAGMENTS * (2 + COWP_BATCHES);
 }
 
 /* Promise an entry, so that a durable copy always finds room. */
@@ -99,15 +101,16 @@ static void search_memtables(struct cowp_engine *eng, u64 key, struct cowp_searc
 	}
 }
 
-static int search_fragment(struct cowp_engine *eng, const struct cowp_fragment *f, u64 key,
-			   struct cowp_search *at, struct cowp_wait *wait)
+static int search_run(struct cowp_engine *eng, const struct cowp_run *r, u64 key,
+		      struct cowp_search *at, struct cowp_wait *wait)
 {
+	const struct cowp_fragment *f = cowp_run_fragment(&eng->index, r, key);
 	const struct cowp_run_block *leaf;
 	struct cowp_rec rec;
 	u32 pos;
 	int error;
 
-	if (f->max_epoch < cowp_key_epoch(key) || f->last_key < key ||
+	if (!f || f->max_epoch < cowp_key_epoch(key) ||
 	    f->first_key > cowp_key(cowp_key_chunk(key), COWP_MAX_EPOCH) ||
 	    (at->found && f->min_epoch >= cowp_key_epoch(at->best_key)))
 		return 0;
@@ -137,8 +140,8 @@ static int find(struct cowp_engine *eng, u32 snapshot, u64 chunk, struct cowp_se
 		at->generation = x->generation;
 		search_memtables(eng, key, at);
 	}
-	for (; at->fragment < x->fragment_count; at->fragment++) {
-		error = search_fragment(eng, &x->fragments[at->fragment], key, at, wait);
+	for (; at->run < x->run_count; at->run++) {
+		error = search_run(eng, &x->runs[at->run], key, at, wait);
 		if (error)
 			return error;
 	}
@@ -160,46 +163,42 @@ bool cowp_index_freeze(struct cowp_engine *eng)
 	x->frozen_batch = cowp_log_replay_point(eng);
 	x->active = !x->active;
 	/* Behind a replay the other one is full too, and becomes a run with it. */
-	if (!x->builder.both)
+	if (!x->both)
 		cowp_memtable_reset(active_table(eng), x->frozen_batch);
-	x->builder.counted[0] = false;
-	x->builder.counted[1] = false;
-	x->builder.done = false;
-	x->builder.durable = false;
-	x->builder.placed = 0;
-	x->builder.frags = 0;
+	cowp_flush_prepare(eng);
 	return true;
 }
 
 /*
- * cowp_index_publish - a durable manifest lists the run: drop the memtable and
- *			the fragments that the manifest left out
+ * cowp_index_publish - a durable manifest lists the new runs: drop the memtable
+ *			and the fragments that the manifest left out
  */
 void cowp_index_publish(struct cowp_engine *eng)
 {
 	struct cowp_index *x = &eng->index;
-	struct cowp_builder *b = &x->builder;
+	struct cowp_flush *fl = &x->flush;
 	u32 i, n = 0;
 
+	cowp_merge_published(eng);
 	for (i = 0; i < x->fragment_count; i++)
 		if (!x->fragments[i].dropping)
 			x->fragments[n++] = x->fragments[i];
 	x->fragment_count = n;
-	if (x->frozen && b->done) {
-		for (i = 0; i < b->frags; i++)
-			if (!b->frag[i].dropping)
-				x->fragments[x->fragment_count++] = b->frag[i];
-		if (b->frags)
-			x->next_run++;
-		b->frags = 0;
-		b->placed = 0;
-		b->done = false;
+	if (x->frozen && fl->done) {
+		for (i = 0; i < fl->frags; i++)
+			if (!fl->frag[i].dropping)
+				cowp_fragment_add(x, &fl->frag[i]);
+		fl->frags = 0;
+		fl->done = false;
+		cowp_writer_mark(&fl->out);
 		x->frozen = false;
 		cowp_memtable_reset(&x->table[!x->active], 0);
-		if (b->both)
+		if (x->both)
 			cowp_memtable_reset(&x->table[x->active], x->frozen_batch);
-		b->both = false;
+		x->both = false;
 	}
+	x->dropping = false;
+	cowp_runs_update(x);
 	x->generation++;
 }
 
@@ -211,12 +210,15 @@ void cowp_index_clear(struct cowp_engine *eng)
 	cowp_memtable_reset(&x->table[0], eng->log.last);
 	cowp_memtable_reset(&x->table[1], eng->log.last);
 	x->frozen = false;
+	x->both = false;
+	x->dropping = false;
 	x->fragment_count = 0;
-	x->builder.both = false;
-	x->builder.done = false;
-	x->builder.frags = 0;
-	x->builder.placed = 0;
-	x->builder.segment = COWP_NO_SEGMENT;
+	x->run_count = 0;
+	x->flush.done = false;
+	x->flush.frags = 0;
+	x->flush.out.segment = COWP_NO_SEGMENT;
+	cowp_writer_mark(&x->flush.out);
+	cowp_merge_forget(eng);
 	x->generation++;
 }
 
@@ -286,12 +288,16 @@ int cowp_index_init(struct cowp_engine *eng)
 	x->fragments = cowp_alloc(eng, COWP_MAX_FRAGMENTS * sizeof(*x->fragments));
 	if (!x->fragments)
 		return -ENOMEM;
-	return cowp_builder_init(eng);
+	if (cowp_flush_init(eng) || cowp_merge_init(eng))
+		return -ENOMEM;
+	return cowp_reclaim_init(eng);
 }
 
 void cowp_index_exit(struct cowp_engine *eng)
 {
-	cowp_builder_exit(eng);
+	cowp_reclaim_exit(eng);
+	cowp_merge_exit(eng);
+	cowp_flush_exit(eng);
 	port_free(eng->index.fragments);
 	cowp_memtable_exit(&eng->index.table[0]);
 	cowp_memtable_exit(&eng->index.table[1]);

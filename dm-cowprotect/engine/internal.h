@@ -16,6 +16,8 @@
  *	log.c, lane.c	batches of them, and the summaries that say what is in them
  *	segment.c	where they go: free, listed, open, closed
  *	memtable.c, run.c, cache.c, index.c	how they are found again
+ *	writer.c, flush.c	how the index is written
+ *	merge.c, reclaim.c	how it is kept small, and room found
  *	manifest.c, body.c	checkpoints
  *	state.c		the state blocks: mode, lost mark, session
  *	snapshot.c	creation and deletion
@@ -50,6 +52,7 @@ enum {
  * @incarnation: as in struct cowp_segment_rec
  * @max_epoch:	likewise
  * @live:	likewise
+ * @change:	of @live, by the step of a merge
  * @kind:	likewise, or COWP_SEGMENT_LIMBO*
  * @freeing:	free in the manifest that is being written
  * @hung:	a write to it was given up unseen: not reused by this activation
@@ -58,6 +61,7 @@ struct cowp_segment {
 	u32 incarnation;
 	u32 max_epoch;
 	u32 live;
+	s32 change;
 	u8 kind;
 	bool freeing;
 	bool hung;
@@ -117,6 +121,7 @@ struct cowp_listed {
  * @limbo_waits: there are some of kind LIMBO_WAIT
  * @limbo_parity: of the readers that those of kind LIMBO_WAIT wait for
  * @reserve:	segments that copies leave for runs (see segment.c)
+ * @reserve_flush: of those, what merges leave for memtables
  * @target:	unopened segments that a manifest should list
  * @ready:	listed ones that may be opened
  * @listed:	the open list
@@ -134,6 +139,7 @@ struct cowp_segments {
 	u32 limbo_parity;
 	u32 next;
 	u32 reserve;
+	u32 reserve_flush;
 	u32 target;
 	u32 ready;
 	struct list_head listed;
@@ -330,6 +336,21 @@ struct cowp_cache {
 	struct list_head starved;	/* waits for an entry that can be replaced */
 };
 
+/**
+ * struct cowp_fragment - a tree of the index
+ * @first_key:	of what counts: a merge may have raised it
+ * @last_key:	of the last record
+ * @block:	first of @blocks
+ * @blocks:	of the tree, leaves first
+ * @leaves:	how many
+ * @records:	in the tree
+ * @incarnation: of the segment
+ * @min_epoch:	of a record
+ * @max_epoch:	likewise
+ * @run:	number of its run
+ * @dropping:	not in the manifest being written
+ * @unreadable:	a merge could not read its run
+ */
 struct cowp_fragment {
 	u64 first_key;
 	u64 last_key;
@@ -341,7 +362,29 @@ struct cowp_fragment {
 	u32 min_epoch;
 	u32 max_epoch;
 	u32 run;
-	bool dropping;			/* not in the manifest being written */
+	bool dropping;
+	bool unreadable;
+};
+
+/* Runs at once, at most: what a search may have to look through. */
+#define COWP_MAX_RUNS		64U
+
+/**
+ * struct cowp_run - fragments with disjoint ranges of keys
+ * @number:	as in its fragments
+ * @first:	its first one on the list
+ * @count:	how many
+ * @max_epoch:	of a record
+ * @records:	in its fragments, with those that count no more
+ * @unreadable:	one of its fragments is
+ */
+struct cowp_run {
+	u32 number;
+	u32 first;
+	u32 count;
+	u32 max_epoch;
+	u64 records;
+	bool unreadable;
 };
 
 /* Fragments that one memtable can become, at most. */
@@ -351,50 +394,236 @@ struct cowp_fragment {
 #define COWP_RUN_WINDOW		32U	/* blocks of one write */
 #endif
 
-/* A run being written from the frozen memtable. */
-struct cowp_builder {
-	bool both;			/* replay: the active memtable becomes a run too */
-	bool second;			/* that one's turn */
-	bool counted[2];		/* live counts of the table are in */
-	bool done;
-	bool durable;			/* a root may refer to it: not to be written again */
-	bool hung;			/* a write of it was given up */
-	u32 oldest;			/* records of older epochs are left out */
-	u32 records;			/* of the memtable, to be written altogether */
-	u32 written;
-	u32 segment;			/* where the next fragment goes, or NO_SEGMENT */
-	u32 used;			/* blocks of it */
-	const struct cowp_node *next;
-	u32 level;			/* of the fragment being written */
-	u32 index;			/* next block of the level */
-	u32 level_blocks;
-	u32 frag_left;			/* records left for its leaves */
-	u64 block;			/* next block's number */
-	u64 *keys;			/* first keys of the level below */
+enum cowp_writer_state {
+	COWP_WRITER_IDLE,
+	COWP_WRITER_LEAVES,
+	COWP_WRITER_NODES,
+};
+
+/**
+ * struct cowp_writer - writes fragments (writer.c)
+ * @state:	enum cowp_writer_state
+ * @fua:	its writes are durable when they end
+ * @hung:	a write was given up and may yet land
+ * @error:	of a write
+ * @segment:	where the next fragment goes, or COWP_NO_SEGMENT
+ * @used:	blocks of it
+ * @leave:	segments that are not for this writer
+ * @mark_segment: where to go back to
+ * @mark_used:	likewise
+ * @taken:	segments taken since the mark
+ * @taken_count: how many
+ * @taken_used:	how many of them this attempt has used
+ * @frag:	the fragment being written; when finished, as it was written
+ * @room:	records that it can have
+ * @leaf:	the open leaf, in @filling
+ * @block:	next block's number
+ * @keys:	first keys of the level below
+ * @keys_capacity: leaves of a fragment, at most
+ * @level:	being written
+ * @below:	blocks of the level below
+ * @index:	next block of the level
+ * @io:		the windows
+ * @filling:	the one being filled, or NULL
+ * @outstanding: writes out
+ */
+struct cowp_writer {
+	u8 state;
+	bool fua;
+	bool hung;
+	int error;
+	u32 segment;
+	u32 used;
+	u32 leave;
+	u32 mark_segment;
+	u32 mark_used;
+	u32 taken[COWP_RUN_FRAGMENTS];
+	u32 taken_count;
+	u32 taken_used;
+	struct cowp_fragment frag;
+	u32 room;
+	struct cowp_run_block *leaf;
+	u64 block;
+	u64 *keys;
 	u32 keys_capacity;
-	struct cowp_fragment frag[COWP_RUN_FRAGMENTS];	/* not published yet */
-	u32 placed;			/* of them have their place */
-	u32 frags;			/* of them are written */
+	u32 level;
+	u32 below;
+	u32 index;
 	struct cowp_io *io[2];
-	u32 filling;
+	struct cowp_io *filling;
 	u32 outstanding;
+};
+
+/**
+ * struct cowp_flush - a frozen memtable on its way to the disk (flush.c)
+ * @out:	writes it
+ * @run:	numbers of the runs: of the frozen memtable, and of the other one
+ * @second:	it is the other one's turn
+ * @counted:	live counts of the table are in
+ * @done:	written, and counted
+ * @durable:	a root may refer to it: not to be written again
+ * @oldest:	records of older epochs are left out
+ * @left:	records of the memtable, to be written
+ * @next:	the next one
+ * @frag:	what was written, not published yet
+ * @frags:	how many
+ * @error:	why it ended
+ */
+struct cowp_flush {
+	struct cowp_writer out;
+	u32 run[2];
+	bool second;
+	bool counted[2];
+	bool done;
+	bool durable;
+	u32 oldest;
+	u32 left;
+	const struct cowp_node *next;
+	struct cowp_fragment frag[COWP_RUN_FRAGMENTS];
+	u32 frags;
 	int error;
 };
 
 #define COWP_NO_SEGMENT		(~0U)
 
+#ifndef COWP_MERGE_WINDOW
+#define COWP_MERGE_WINDOW	4U	/* leaves of one read */
+#define COWP_MERGE_LEAVES	8192U	/* of a fragment, at most */
+#define COWP_MERGE_ROUND	1024U	/* records that are merged in one go */
+#define COWP_MERGE_STEP		4000000U /* records of a step, at most */
+#endif
+
+enum cowp_cursor_state {
+	COWP_CURSOR_NEXT,	/* needs the next fragment */
+	COWP_CURSOR_SEEKING,
+	COWP_CURSOR_READING,
+	COWP_CURSOR_READ,	/* the window is there, @at is its next record */
+	COWP_CURSOR_RECORD,	/* @rec is the next record */
+	COWP_CURSOR_END,
+};
+
+/**
+ * struct cowp_cursor - an input of a merge
+ * @state:	enum cowp_cursor_state
+ * @run:	number of the run
+ * @key:	what was taken lies below
+ * @frag:	copy of the fragment being read
+ * @leaf:	first leaf of the window
+ * @leaves:	of the window
+ * @at_leaf:	leaf of the next record, in the window
+ * @at:		the record in it
+ * @first:	the fragment's first record was not found yet
+ * @rec:	the next record
+ * @io:		reads the window
+ * @wait:	for a block on the way to the first leaf
+ * @search:	likewise
+ */
+struct cowp_cursor {
+	u8 state;
+	u32 run;
+	u64 key;
+	struct cowp_fragment frag;
+	u32 leaf;
+	u32 leaves;
+	u32 at_leaf;
+	u32 at;
+	bool first;
+	struct cowp_rec rec;
+	struct cowp_io *io;
+	struct cowp_wait wait;
+	struct cowp_search search;
+};
+
+enum cowp_merge_state {
+	COWP_MERGE_IDLE,
+	COWP_MERGE_WORK,	/* reads and writes a step */
+	COWP_MERGE_FINISH,	/* has all of it, and waits for writes */
+	COWP_MERGE_FLUSH,
+	COWP_MERGE_DONE,	/* durable: in every manifest from now on */
+	COWP_MERGE_DRAIN,	/* given up, and waits for what is out */
+};
+
+/**
+ * struct cowp_merge - runs that become one (merge.c)
+ * @state:	enum cowp_merge_state
+ * @run:	number of the one
+ * @inputs:	how many
+ * @cursor:	for each
+ * @out:	writes the step's fragment
+ * @have_frag:	the step has one
+ * @flush:	and it needs a flush
+ * @flush_io:	that
+ * @composed:	the manifest being written has the step
+ * @forget:	given up with all that was written
+ * @next_key:	all below is in the merged run
+ * @prev:	the last record's key
+ * @left:	records to come, at most
+ * @step_records: that the step went through so far
+ * @step_dropped: of these, what nobody needs
+ * @retry_at:	not before
+ */
+struct cowp_merge {
+	u8 state;
+	u32 run;
+	u32 inputs;
+	struct cowp_cursor cursor[COWP_MAX_RUNS];
+	struct cowp_writer out;
+	bool have_frag;
+	bool flush;
+	struct cowp_io *flush_io;
+	bool composed;
+	bool forget;
+	u64 next_key;
+	u64 prev;
+	u64 left;
+	u32 step_records;
+	u32 step_dropped;
+	u64 retry_at;
+};
+
+#define COWP_FAN_IN		8U	/* runs of one size before they are merged */
+#define COWP_MAX_TIERS		12U
+
+struct choice;
+
+/**
+ * struct cowp_reclaim - what is merged, and when (reclaim.c)
+ * @dead:	a snapshot was deleted since the last pass began
+ * @passing:	a pass is under way, or due
+ * @serving:	the merge is the pass's
+ * @vain:	the last pass gained nothing, nor would another one
+ * @free_before: segments when the pass began
+ * @failures:	merges given up in a row
+ * @choice:	room to choose in
+ */
+struct cowp_reclaim {
+	bool dead;
+	bool passing;
+	bool serving;
+	bool vain;
+	u32 free_before;
+	u32 failures;
+	struct choice *choice;
+};
+
 struct cowp_index {
 	struct cowp_memtable table[2];
 	u32 active;			/* which table takes records */
 	bool frozen;			/* the other one waits to become a run */
+	bool both;			/* replay: the active one becomes a run with it */
+	bool dropping;			/* all of the runs, with the next manifest */
 	u64 frozen_batch;		/* it holds everything up to here */
 	u32 reserved;			/* entries promised to copies under way */
 	u32 capacity;
-	struct cowp_fragment *fragments;
+	struct cowp_fragment *fragments; /* by run and key */
 	u32 fragment_count;
+	struct cowp_run runs[COWP_MAX_RUNS];
+	u32 run_count;
 	u32 next_run;
 	u64 generation;			/* raised when sources change places */
-	struct cowp_builder builder;
+	struct cowp_flush flush;
+	struct cowp_merge merge;
+	struct cowp_reclaim reclaim;
 };
 
 /* ---- preserved bits (preserved.c) ---- */
@@ -695,13 +924,13 @@ int cowp_segments_init(struct cowp_engine *eng);
 void cowp_segments_exit(struct cowp_engine *eng);
 void cowp_segments_limits(struct cowp_engine *eng);
 bool cowp_segments_full(struct cowp_engine *eng);
-u32 cowp_segment_take(struct cowp_engine *eng);
+u32 cowp_segment_take(struct cowp_engine *eng, enum cowp_segment_kind kind);
 struct cowp_listed *cowp_segment_open(struct cowp_engine *eng);
 void cowp_segment_close(struct cowp_engine *eng, struct cowp_listed *l);
 struct cowp_listed *cowp_segment_list(struct cowp_engine *eng, u32 segment, u32 incarnation);
 void cowp_segments_plan(struct cowp_engine *eng, u32 oldest, u64 replay_batch);
 void cowp_segments_commit(struct cowp_engine *eng, bool durable);
-void cowp_segments_forget_runs(struct cowp_engine *eng);
+void cowp_segments_forget(struct cowp_engine *eng);
 void cowp_segments_reap(struct cowp_engine *eng);
 
 /* log.c */
@@ -745,16 +974,60 @@ int cowp_cache_init(struct cowp_engine *eng);
 void cowp_cache_exit(struct cowp_engine *eng);
 int cowp_cache_get(struct cowp_engine *eng, u64 block, u32 incarnation,
 		   struct cowp_wait *wait, void **data);
+const char *cowp_run_block_check(struct cowp_engine *eng, const struct cowp_run_block *b,
+				 u64 block, u32 incarnation);
 void cowp_cache_cancel(struct cowp_engine *eng);
 
 /* run.c */
 int cowp_run_ceiling(struct cowp_engine *eng, const struct cowp_fragment *f, u64 key,
 		     struct cowp_search *at, struct cowp_wait *wait,
 		     const struct cowp_run_block **leaf, u32 *pos);
-int cowp_builder_init(struct cowp_engine *eng);
-void cowp_builder_exit(struct cowp_engine *eng);
-void cowp_builder_start(struct cowp_engine *eng);
-bool cowp_builder_run(struct cowp_engine *eng);
+u64 cowp_fragment_level(const struct cowp_fragment *f, u32 level);
+const char *cowp_leaf_check(struct cowp_engine *eng, const struct cowp_fragment *f, u32 index,
+			    const struct cowp_run_block *leaf);
+void cowp_fragment_add(struct cowp_index *x, const struct cowp_fragment *f);
+bool cowp_runs_update(struct cowp_index *x);
+const struct cowp_fragment *cowp_run_fragment(const struct cowp_index *x,
+					      const struct cowp_run *r, u64 key);
+
+/* writer.c */
+int cowp_writer_init(struct cowp_engine *eng, struct cowp_writer *w, u32 leaves);
+void cowp_writer_exit(struct cowp_writer *w);
+bool cowp_writer_open(struct cowp_engine *eng, struct cowp_writer *w, u32 run, u64 left);
+bool cowp_writer_ready(struct cowp_engine *eng, struct cowp_writer *w);
+bool cowp_writer_full(const struct cowp_writer *w);
+void cowp_writer_add(struct cowp_engine *eng, struct cowp_writer *w, const struct cowp_rec *rec);
+bool cowp_writer_finish(struct cowp_engine *eng, struct cowp_writer *w);
+void cowp_writer_mark(struct cowp_writer *w);
+void cowp_writer_rewind(struct cowp_writer *w);
+bool cowp_writer_holds(const struct cowp_writer *w, u32 segment);
+
+/* flush.c */
+int cowp_flush_init(struct cowp_engine *eng);
+void cowp_flush_exit(struct cowp_engine *eng);
+void cowp_flush_prepare(struct cowp_engine *eng);
+void cowp_flush_start(struct cowp_engine *eng);
+bool cowp_flush_run(struct cowp_engine *eng);
+
+/* merge.c */
+int cowp_merge_init(struct cowp_engine *eng);
+void cowp_merge_exit(struct cowp_engine *eng);
+bool cowp_merge_start(struct cowp_engine *eng, const u32 *wanted, u32 count);
+u64 cowp_merge_run(struct cowp_engine *eng);
+bool cowp_merge_has(const struct cowp_merge *m, u32 run);
+void cowp_merge_published(struct cowp_engine *eng);
+void cowp_merge_forget(struct cowp_engine *eng);
+void cowp_merge_again(struct cowp_engine *eng);
+
+/* reclaim.c */
+int cowp_reclaim_init(struct cowp_engine *eng);
+void cowp_reclaim_exit(struct cowp_engine *eng);
+void cowp_reclaim_choose(struct cowp_engine *eng);
+void cowp_reclaim_merged(struct cowp_engine *eng);
+void cowp_reclaim_failed(struct cowp_engine *eng);
+void cowp_reclaim_changed(struct cowp_engine *eng, bool dead);
+bool cowp_reclaim_pending(const struct cowp_engine *eng);
+u64 cowp_reclaim_tick(const struct cowp_engine *eng);
 
 /* index.c */
 int cowp_index_init(struct cowp_engine *eng);
@@ -825,6 +1098,12 @@ void cowp_recovery_run(struct cowp_engine *eng);
 bool cowp_recovery_idle(struct cowp_engine *eng);
 bool cowp_recovery_writes(struct cowp_engine *eng);
 bool cowp_recovery_checkpointed(struct cowp_engine *eng);
+
+/* Segments whose live count is that of records. */
+static inline bool cowp_holds_chunks(u8 kind)
+{
+	return kind == COWP_SEGMENT_LOG || kind == COWP_SEGMENT_LISTED;
+}
 
 /* Batches that a replay has to find room for, at most. */
 static inline u64 cowp_replay_batches(struct cowp_engine *eng)

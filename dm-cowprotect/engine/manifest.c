@@ -101,19 +101,14 @@ static void compose_snapshots(struct composer *c)
 	}
 }
 
-static void compose_fragment(struct composer *c, struct cowp_fragment *f, u32 oldest)
+static void compose_fragment(struct composer *c, const struct cowp_fragment *f, u64 from)
 {
 	struct cowp_fragment_rec *r;
 
-	if (f->max_epoch < oldest && !f->dropping) {
-		/* Needed by no snapshot any more, for good: ids only grow. */
-		f->dropping = true;
-		c->eng->segs.table[cowp_segment_of(&c->eng->geo, f->block)].live--;
-	}
-	if (f->dropping)
+	if (f->dropping || f->last_key < from)
 		return;
 	r = next_record(c, COWP_SECTION_FRAGMENTS);
-	r->first_key = cpu_to_le64(f->first_key);
+	r->first_key = cpu_to_le64(max(f->first_key, from));
 	r->last_key = cpu_to_le64(f->last_key);
 	r->block = cpu_to_le64(f->block);
 	r->blocks = cpu_to_le32(f->blocks);
@@ -125,15 +120,38 @@ static void compose_fragment(struct composer *c, struct cowp_fragment *f, u32 ol
 	r->run = cpu_to_le32(f->run);
 }
 
-static void compose_fragments(struct composer *c, u32 oldest)
+static void compose_fragments(struct composer *c)
 {
 	struct cowp_index *x = &c->eng->index;
+	struct cowp_merge *m = &x->merge;
+	u32 i;
+
+	m->composed = m->state == COWP_MERGE_DONE;
+	for (i = 0; i < x->fragment_count; i++) {
+		const struct cowp_fragment *f = &x->fragments[i];
+
+		compose_fragment(c, f, m->composed && cowp_merge_has(m, f->run) ? m->next_key : 0);
+	}
+	if (m->composed && m->have_frag)
+		compose_fragment(c, &m->out.frag, 0);
+	for (i = 0; x->frozen && i < x->flush.frags; i++)
+		compose_fragment(c, &x->flush.frag[i], 0);
+}
+
+/* Without a snapshot nobody needs the index, for good: ids only grow. */
+static void drop_index(struct cowp_engine *eng)
+{
+	struct cowp_index *x = &eng->index;
 	u32 i;
 
 	for (i = 0; i < x->fragment_count; i++)
-		compose_fragment(c, &x->fragments[i], oldest);
-	for (i = 0; x->frozen && i < x->builder.frags; i++)
-		compose_fragment(c, &x->builder.frag[i], oldest);
+		x->fragments[i].dropping = true;
+	for (i = 0; x->frozen && i < x->flush.frags; i++)
+		x->flush.frag[i].dropping = true;
+	x->flush.oldest = COWP_MAX_EPOCH + 1;
+	x->dropping = true;
+	cowp_merge_forget(eng);
+	cowp_segments_forget(eng);
 }
 
 static void compose_open_list(struct composer *c)
@@ -210,7 +228,9 @@ static void compose(struct cowp_engine *eng)
 	}
 
 	compose_snapshots(&c);
-	compose_fragments(&c, oldest);
+	if (oldest > COWP_MAX_EPOCH)
+		drop_index(eng);
+	compose_fragments(&c);
 	cowp_segments_plan(eng, oldest, cp->super.replay_batch);
 	cp->super.incarnation = eng->incarnation;
 	compose_open_list(&c);
@@ -364,7 +384,7 @@ static void look_at_state(struct cowp_engine *eng, u32 copy)
 	struct cowp_checkpoint *cp = &eng->cp;
 
 	cp->step = COWP_CP_LOOK;
-	eng->index.builder.durable = true;
+	eng->index.flush.durable = true;
 	cp->look_copy = copy;
 	cp->look->sector = COWP_STATE_BLOCK(copy) * COWP_BLOCK_SECTORS;
 	cowp_submit(eng, cp->look);
@@ -473,7 +493,6 @@ static void start(struct cowp_engine *eng)
 	}
 	if (cp->empty) {
 		cowp_index_clear(eng);
-		cowp_segments_forget_runs(eng);
 		full = false;
 	}
 	/* One that failed left a frozen memtable behind: that one first. */
@@ -486,7 +505,7 @@ static void start(struct cowp_engine *eng)
 		cowp_index_freeze(eng);
 	if (eng->index.frozen) {
 		cp->step = COWP_CP_RUN;
-		cowp_builder_start(eng);
+		cowp_flush_start(eng);
 	} else {
 		start_body(eng);
 	}
@@ -502,9 +521,9 @@ void cowp_checkpoint_run(struct cowp_engine *eng)
 
 	if (cp->step == COWP_CP_IDLE && cp->wanted && cowp_may_checkpoint(eng))
 		start(eng);
-	if (cp->step == COWP_CP_RUN && cowp_builder_run(eng)) {
-		if (eng->index.builder.error)
-			failed(eng, eng->index.builder.error);
+	if (cp->step == COWP_CP_RUN && cowp_flush_run(eng)) {
+		if (eng->index.flush.error)
+			failed(eng, eng->index.flush.error);
 		else
 			start_body(eng);
 	}

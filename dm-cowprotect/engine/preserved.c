@@ -116,27 +116,29 @@ static int scan_leaf(struct cowp_loader *ld, const struct cowp_run_block *leaf, 
 	return 0;
 }
 
-static int scan_fragment(struct cowp_engine *eng, struct cowp_loader *ld,
-			 const struct cowp_fragment *f)
+static int scan_run(struct cowp_engine *eng, struct cowp_loader *ld, const struct cowp_run *r)
 {
+	u64 end = cowp_key((ld->page + 1) << COWP_PAGE_SHIFT, 0);
 	const struct cowp_run_block *leaf;
+	const struct cowp_fragment *f;
 	u32 pos;
 	int error;
 
-	if (f->max_epoch < ld->epoch ||
-	    f->first_key >= cowp_key((ld->page + 1) << COWP_PAGE_SHIFT, 0))
+	if (r->max_epoch < ld->epoch)
 		return 0;
-	while (ld->key <= f->last_key) {
-		error = cowp_run_ceiling(eng, f, ld->key, &ld->search, &ld->wait, &leaf,
-					 &pos);
+	for (;;) {
+		f = cowp_run_fragment(&eng->index, r, ld->key);
+		if (!f || f->first_key >= end)
+			return 0;
+		error = cowp_run_ceiling(eng, f, ld->key, &ld->search, &ld->wait, &leaf, &pos);
+		/* It says that there is something up to its last key. */
+		if (error == -ENOENT)
+			return -EBADMSG;
 		if (!error)
 			error = scan_leaf(ld, leaf, pos);
-		if (error == -ENOENT)
-			break;
 		if (error)
-			return error;
+			return error == -ENOENT ? 0 : error;
 	}
-	return 0;
 }
 
 static void restart(struct cowp_engine *eng, struct cowp_loader *ld)
@@ -156,11 +158,11 @@ static void load_step(struct cowp_engine *eng, struct cowp_wait *wait)
 	/* A run took a memtable's place, or went: what was scanned stays true. */
 	if (ld->search.generation != eng->index.generation)
 		restart(eng, ld);
-	while (!error && ld->search.fragment < eng->index.fragment_count) {
-		error = scan_fragment(eng, ld, &eng->index.fragments[ld->search.fragment]);
+	while (!error && ld->search.run < eng->index.run_count) {
+		error = scan_run(eng, ld, &eng->index.runs[ld->search.run]);
 		if (error == -EAGAIN)
 			return;
-		ld->search.fragment++;
+		ld->search.run++;
 		ld->key = cowp_key(ld->page << COWP_PAGE_SHIFT, 0);
 	}
 	finish(eng, ld, error);

@@ -136,7 +136,7 @@ static void replayed(struct cowp_engine *eng)
 		finished(eng);
 		return;
 	}
-	eng->index.builder.both = true;
+	eng->index.both = true;
 	start_checkpoint(eng);
 }
 

@@ -10,7 +10,7 @@
  * The reserve: a memtable is written out as a run even when no copy may be
  * made any more, so that delete, clear and checkpoint work in a full area.
  * Copies therefore leave alone as many segments as the runs of both memtables
- * can need.  They may consume them; copies then wait until deletion or growth
+ * can need, and a merge, which finds what is dead.  They may consume them; copies then wait until deletion or growth
  * has made the reserve whole again, and meanwhile no memtable fills.
  */
 #include "internal.h"
@@ -44,9 +44,13 @@ void cowp_segments_limits(struct cowp_engine *eng)
 	struct cowp_segments *s = &eng->segs;
 	u32 run = DIV_ROUND_UP(cowp_tree_blocks(eng->index.capacity),
 			       eng->geo.segment_blocks - 1);
+	u32 records = min_t(u64, (u64)s->count * eng->geo.slots, ~0U / 2);
+	u32 index = DIV_ROUND_UP(cowp_tree_blocks(records), eng->geo.segment_blocks - 1);
 
 	/* A run may find its current segment nearly used up: one more. */
-	s->reserve = 2 * (run + 1);
+	s->reserve_flush = 2 * (run + 1);
+	/* A merge has what it wrote beside what it has not used up of each input. */
+	s->reserve = s->reserve_flush + min(index, COWP_MAX_RUNS / 2) + 1;
 	s->target = clamp(s->count / 8, 4U, LISTED_TARGET);
 }
 
@@ -80,13 +84,14 @@ static void unlist(struct cowp_segments *s, struct cowp_listed *l)
 
 /*
  * cowp_segment_take - a segment for runs
+ * @kind:	what for
  *
  * Free ones first, then one of the open list that was not opened: should the
  * next manifest not come about, recovery finds no summaries in it.
  *
  * Returns its number or COWP_NO_SEGMENT.
  */
-u32 cowp_segment_take(struct cowp_engine *eng)
+u32 cowp_segment_take(struct cowp_engine *eng, enum cowp_segment_kind kind)
 {
 	struct cowp_segments *s = &eng->segs;
 	u32 n = find_free(s);
@@ -106,9 +111,10 @@ u32 cowp_segment_take(struct cowp_engine *eng)
 	}
 	if (n == COWP_NO_SEGMENT)
 		return n;
-	s->table[n].kind = COWP_SEGMENT_RUN;
+	s->table[n].kind = kind;
 	s->table[n].incarnation = ++eng->incarnation;
 	s->table[n].live = 0;
+	s->table[n].change = 0;
 	s->table[n].max_epoch = 0;
 	return n;
 }
@@ -183,6 +189,7 @@ static void fill_list(struct cowp_engine *eng)
 			break;
 		s->free--;
 		s->table[n].live = 0;
+		s->table[n].change = 0;
 		s->table[n].max_epoch = 0;
 		cowp_segment_list(eng, n, ++eng->incarnation);
 		unopened++;
@@ -207,27 +214,30 @@ void cowp_segments_plan(struct cowp_engine *eng, u32 oldest, u64 replay_batch)
 
 		l->leaving = l->state == COWP_LISTED_CLOSED && !l->users &&
 			     l->last_batch <= replay_batch;
-		seg->freeing = l->leaving && l->max_epoch < oldest && !seg->hung;
+		seg->freeing = l->leaving && (l->max_epoch < oldest || !seg->live) && !seg->hung;
 	}
 	for (i = 0; i < s->count; i++) {
 		struct cowp_segment *seg = &s->table[i];
 
 		if (seg->kind == COWP_SEGMENT_LOG)
-			seg->freeing = seg->max_epoch < oldest && !seg->hung;
+			seg->freeing = (seg->max_epoch < oldest || !seg->live) && !seg->hung;
 		else if (seg->kind == COWP_SEGMENT_RUN)
-			seg->freeing = !seg->live && i != eng->index.builder.segment && !seg->hung;
+			seg->freeing = !seg->live && !seg->hung &&
+				       !cowp_writer_holds(&eng->index.flush.out, i) &&
+				       !cowp_writer_holds(&eng->index.merge.out, i);
 	}
 	fill_list(eng);
 }
 
-/* No fragment is needed any more: the empty manifest frees what they are in. */
-void cowp_segments_forget_runs(struct cowp_engine *eng)
+/* No record is needed any more: the next manifest frees what they are in. */
+void cowp_segments_forget(struct cowp_engine *eng)
 {
 	u32 i;
 
-	for (i = 0; i < eng->segs.count; i++)
-		if (eng->segs.table[i].kind == COWP_SEGMENT_RUN)
-			eng->segs.table[i].live = 0;
+	for (i = 0; i < eng->segs.count; i++) {
+		eng->segs.table[i].live = 0;
+		eng->segs.table[i].change = 0;
+	}
 }
 
 /*

@@ -168,6 +168,7 @@ void cowp_snapshot_recorded(struct cowp_engine *eng, struct cowp_create *c, int 
 	eng->epoch = c->snapshot.id;
 	WRITE_ONCE(eng->fast.epoch, eng->epoch);
 	cowp_snapshot_add(eng, &c->snapshot);
+	cowp_reclaim_changed(eng, false);
 	if (error)
 		cowp_checkpoint_want(eng, true);
 	else if (c->msg)
@@ -197,14 +198,19 @@ void cowp_snapshot_delete(struct cowp_engine *eng, struct cowp_msg *msg)
 /* A manifest is durable: those that it left out are gone. */
 void cowp_snapshots_committed(struct cowp_engine *eng)
 {
+	bool dead = false;
 	u32 i, n = 0;
 
-	for (i = 0; i < eng->snapshot_count; i++)
+	for (i = 0; i < eng->snapshot_count; i++) {
+		/* With an older one behind it: its epoch tells nothing. */
+		dead |= eng->snapshots[i].leaving && n;
 		if (!eng->snapshots[i].leaving)
 			eng->snapshots[n++] = eng->snapshots[i];
+	}
 	if (n == eng->snapshot_count)
 		return;
 	eng->snapshot_count = n;
+	cowp_reclaim_changed(eng, dead);
 	if (!n)
 		cowp_event(eng, COWP_EVENT_LAST_SNAPSHOT_GONE, 0);
 }

@@ -71,4 +71,8 @@ static inline void port_trace_checkpoint(struct cowp_port *p, u64 generation, in
 {
 }
 
+static inline void port_trace_merge(struct cowp_port *p, u32 runs, u32 records, u32 dropped)
+{
+}
+
 #endif /* COWP_PORT_SHELL_H */

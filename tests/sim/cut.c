@@ -3,7 +3,7 @@
 
 #include "crash.h"
 #include "cut.h"
-#include "format.h"
+#include "internal.h"
 
 struct outcome {
 	struct image *live;
@@ -41,6 +41,7 @@ struct instant {
 	u64 ops;
 	bool blocked;
 	bool creating;
+	bool merging;
 	bool deleting;
 };
 
@@ -53,6 +54,7 @@ static struct instant look(struct sim *s)
 		.blocked = s->state == COWP_STATE_BLOCKED || s->state == COWP_STATE_WAITING ||
 			   s->state == COWP_STATE_LOST,
 		.creating = msg_under_way(s, COWP_MSG_CREATE),
+		.merging = s->eng && s->eng->index.merge.state != COWP_MERGE_IDLE,
 		.deleting = msg_under_way(s, COWP_MSG_DELETE),
 	};
 }
@@ -68,6 +70,7 @@ static void count_cut(struct sim *s, const struct instant *at)
 	stats_add(s->stats, STAT_CUT_BLOCKED, at->blocked);
 	stats_add(s->stats, STAT_CUT_CREATE, at->creating);
 	stats_add(s->stats, STAT_CUT_DELETE, at->deleting);
+	stats_add(s->stats, STAT_CUT_MERGE, at->merging);
 	for (i = 0; i < WRITE_KINDS; i++)
 		stats_add(s->stats, STAT_KIND_DATA + i, at->kinds >> i & 1);
 	stats_add(s->stats, STAT_KIND_NONE, !at->kinds);
@@ -155,6 +158,7 @@ static bool check_all(struct sim *s, bool given_up)
 		sim_fail(s, "given_up was passed, the state is active");
 	model_check_table(s, true);
 	verify_all(s);
+	counts_check(s);
 	if (s->cut_now)
 		return false;
 	m->creating = false;

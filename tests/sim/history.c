@@ -560,6 +560,7 @@ static bool op_check(struct sim *s)
 		return false;
 	model_check_table(s, false);
 	verify_all(s);
+	counts_check(s);
 	return true;
 }
 
@@ -698,6 +699,7 @@ static void run_ops(struct sim *s, const struct history *h)
 		sim_quiesce(s);
 		model_check_table(s, true);
 		verify_all(s);
+		counts_check(s);
 		sim_stop_clean(s);
 	}
 }

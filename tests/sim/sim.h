@@ -235,6 +235,7 @@ bool reader_has_open(struct sim *s, u32 id);
 
 /* Compare every chunk of every snapshot with the model; nothing may differ. */
 void verify_all(struct sim *s);
+void counts_check(struct sim *s);
 void sim_ask(struct sim *s, struct sim_lookup *l);
 
 /* port.c, memory.c */

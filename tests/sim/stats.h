@@ -47,6 +47,11 @@
 	X(NO_MEMORY,	"allocations after an activation, all refused") \
 	X(NO_GROWTH,	"growths refused for want of memory")	\
 	X(LIVE_GROWN,	"growths of the live volume")		\
+	X(MERGES,	"steps of merges published")		\
+	X(MERGED,	"records that they went through")	\
+	X(DROPPED,	"of these dropped")			\
+	X(COUNTED,	"times all live counts were compared")	\
+	X(CUT_MERGE,	"cuts with a merge under way")		\
 	X(LIVE_WRITES,	"I/O: live writes")			\
 	X(DIFF_WRITES,	"I/O: diff writes")			\
 	X(DIFF_READS,	"I/O: diff reads")			\

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What is merged, and when.
+ *
+ * Runs of about one size are merged when there are COWP_FAN_IN of them, so that
+ * a record is written again once for each factor of that in the index's size.
+ * Runs with records of the current epoch stay among themselves.
+ *
+ * A snapshot that was the oldest gives its segments back by their epochs; what
+ * its runs hold is dead, and they are merged into nothing.  Any other leaves
+ * records that only a pass finds: a merge of all older runs.  That is made when
+ * the volume has been idle, or room runs short.
+ */
+#include "internal.h"
+
+#define IDLE_MS		2000U
+#define ATTEMPTS	3U	/* of a merge, before it counts as impossible */
+
+static bool is_young(const struct cowp_engine *eng, const struct cowp_run *r)
+{
+	return r->max_epoch >= eng->epoch;
+}
+
+static u32 tier_of(const struct cowp_engine *eng, const struct cowp_run *r)
+{
+	u64 size = eng->index.capacity;
+	u32 tier = 0;
+
+	for (; r->records > size; size *= COWP_FAN_IN)
+		tier++;
+	return tier;
+}
+
+/* ---- choosing ---- */
+
+struct choice {
+	u32 run[COWP_MAX_RUNS];
+	u32 count;
+};
+
+/* Runs that no snapshot needs anything of. */
+static void choose_dead(struct cowp_engine *eng, struct choice *c)
+{
+	const struct cowp_index *x = &eng->index;
+	u32 oldest = cowp_snapshot_oldest(eng);
+	u32 i;
+
+	c->count = 0;
+	for (i = 0; i < x->run_count; i++)
+		if (x->runs[i].max_epoch < oldest && !x->runs[i].unreadable)
+			c->run[c->count++] = x->runs[i].number;
+}
+
+/* All of a class up to a tier. */
+static void choose_tier(struct cowp_engine *eng, bool young, u32 tier, struct choice *c)
+{
+	const struct cowp_index *x = &eng->index;
+	u32 i;
+
+	c->count = 0;
+	for (i = 0; i < x->run_count; i++) {
+		const struct cowp_run *r = &x->runs[i];
+
+		if (is_young(eng, r) == young && !r->unreadable && tier_of(eng, r) <= tier)
+			c->run[c->count++] = r->number;
+	}
+}
+
+/* The lowest tier with so many runs, of either class. */
+static bool choose_crowded(struct cowp_engine *eng, u32 crowd, struct choice *c)
+{
+	u32 tier, young;
+
+	for (tier = 0; tier < COWP_MAX_TIERS; tier++)
+		for (young = 0; young < 2; young++) {
+			choose_tier(eng, young, tier, c);
+			if (c->count >= crowd)
+				return true;
+		}
+	return false;
+}
+
+/* ---- room ---- */
+
+static bool is_short(const struct cowp_engine *eng)
+{
+	const struct cowp_segments *s = &eng->segs;
+
+	return s->free + s->ready <= s->reserve + max(s->count / 16, 2U);
+}
+
+static bool is_idle(const struct cowp_engine *eng)
+{
+	return list_empty(&eng->log.batches) && list_empty(&eng->log.pending) &&
+	       eng->now >= eng->log.released_at + IDLE_MS;
+}
+
+static bool wants_pass(const struct cowp_engine *eng)
+{
+	const struct cowp_reclaim *r = &eng->index.reclaim;
+
+	if (is_short(eng))
+		return !r->vain;
+	return r->dead && is_idle(eng);
+}
+
+static void begin_pass(struct cowp_engine *eng)
+{
+	struct cowp_reclaim *r = &eng->index.reclaim;
+
+	r->passing = true;
+	r->dead = false;
+	r->free_before = eng->segs.free + eng->segs.limbo + eng->segs.ready;
+}
+
+static void end_pass(struct cowp_engine *eng)
+{
+	struct cowp_reclaim *r = &eng->index.reclaim;
+
+	r->passing = false;
+	r->vain = !r->dead && eng->segs.free + eng->segs.limbo + eng->segs.ready <= r->free_before;
+}
+
+/*
+ * cowp_reclaim_choose - begin the merge that is due, if one is
+ *
+ * None is under way.
+ */
+void cowp_reclaim_choose(struct cowp_engine *eng)
+{
+	struct cowp_reclaim *r = &eng->index.reclaim;
+	struct choice *c = r->choice;
+
+	r->serving = false;
+	choose_dead(eng, c);
+	if (!c->count && !choose_crowded(eng, COWP_FAN_IN, c) &&
+	    !(eng->index.run_count > COWP_MAX_RUNS / 2 && choose_crowded(eng, 2, c))) {
+		if (!r->passing && wants_pass(eng))
+			begin_pass(eng);
+		if (!r->passing)
+			return;
+		choose_tier(eng, false, COWP_MAX_TIERS, c);
+		r->serving = true;
+	}
+	if (!c->count)
+		end_pass(eng);
+	else if (!cowp_merge_start(eng, c->run, c->count))
+		cowp_reclaim_failed(eng);
+}
+
+/* A merge was carried through. */
+void cowp_reclaim_merged(struct cowp_engine *eng)
+{
+	struct cowp_reclaim *r = &eng->index.reclaim;
+
+	r->failures = 0;
+	if (r->serving)
+		end_pass(eng);
+	r->serving = false;
+	eng->again = true;
+}
+
+/* One was given up. */
+void cowp_reclaim_failed(struct cowp_engine *eng)
+{
+	struct cowp_reclaim *r = &eng->index.reclaim;
+
+	if (++r->failures >= ATTEMPTS) {
+		r->passing = false;
+		r->vain = true;
+	}
+}
+
+/* A snapshot was deleted, or the epoch has ended: there may be more to gain than before. */
+void cowp_reclaim_changed(struct cowp_engine *eng, bool dead)
+{
+	struct cowp_reclaim *r = &eng->index.reclaim;
+
+	r->dead |= dead;
+	r->vain = false;
+	r->failures = 0;
+	eng->again = true;
+}
+
+/*
+ * cowp_reclaim_pending - may there be more room without a deletion?
+ *
+ * If so a copy that finds none waits.
+ */
+bool cowp_reclaim_pending(const struct cowp_engine *eng)
+{
+	const struct cowp_index *x = &eng->index;
+
+	return !x->reclaim.vain && (x->run_count || x->merge.state != COWP_MERGE_IDLE);
+}
+
+/* When it may be time for a pass, if nothing happens before. */
+u64 cowp_reclaim_tick(const struct cowp_engine *eng)
+{
+	const struct cowp_index *x = &eng->index;
+
+	if (!x->reclaim.dead || x->merge.state != COWP_MERGE_IDLE || !x->run_count ||
+	    eng->phase != COWP_PHASE_ACTIVE || is_idle(eng))
+		return ~0ULL;
+	return max(eng->log.released_at + IDLE_MS, eng->now + 1);
+}
+
+int cowp_reclaim_init(struct cowp_engine *eng)
+{
+	struct cowp_reclaim *r = &eng->index.reclaim;
+
+	r->choice = cowp_alloc(eng, sizeof(*r->choice));
+	return r->choice ? 0 : -ENOMEM;
+}
+
+void cowp_reclaim_exit(struct cowp_engine *eng)
+{
+	port_free(eng->index.reclaim.choice);
+}
