@@ -102,6 +102,6 @@ void port_event(struct cowp_port *p);
 void port_trace_batch(struct cowp_port *p, u64 batch, u32 chunks);
 void port_trace_fault(struct cowp_port *p, u32 fault, int error);
 void port_trace_checkpoint(struct cowp_port *p, u64 generation, int error);
-void port_trace_merge(struct cowp_port *p, u32 runs, u32 records, u32 dropped);
+void port_trace_merge(struct cowp_port *p, u32 runs, u32 records, u32 dropped, u32 moved);
 
 #endif /* COWP_PORT_SHELL_H */

@@ -53,10 +53,11 @@ void port_trace_checkpoint(struct cowp_port *p, u64 generation, int error)
  * @runs:	that are being merged
  * @records:	that the step went through
  * @dropped:	of these, what nobody needed
+ * @moved:	of these, whose chunks were moved
  *
  * Worker.
  */
-void port_trace_merge(struct cowp_port *p, u32 runs, u32 records, u32 dropped)
+void port_trace_merge(struct cowp_port *p, u32 runs, u32 records, u32 dropped, u32 moved)
 {
-	trace_cowprotect_merge(p->volume->dev, runs, records, dropped);
+	trace_cowprotect_merge(p->volume->dev, runs, records, dropped, moved);
 }

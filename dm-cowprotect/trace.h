@@ -64,22 +64,25 @@ TRACE_EVENT(cowprotect_checkpoint,
 );
 
 TRACE_EVENT(cowprotect_merge,
-	TP_PROTO(dev_t dev, u32 runs, u32 records, u32 dropped),
-	TP_ARGS(dev, runs, records, dropped),
+	TP_PROTO(dev_t dev, u32 runs, u32 records, u32 dropped, u32 moved),
+	TP_ARGS(dev, runs, records, dropped, moved),
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
 		__field(u32, runs)
 		__field(u32, records)
 		__field(u32, dropped)
+		__field(u32, moved)
 	),
 	TP_fast_assign(
 		__entry->dev = dev;
 		__entry->runs = runs;
 		__entry->records = records;
 		__entry->dropped = dropped;
+		__entry->moved = moved;
 	),
-	TP_printk("live %d:%d runs %u records %u dropped %u", MAJOR(__entry->dev),
-		  MINOR(__entry->dev), __entry->runs, __entry->records, __entry->dropped)
+	TP_printk("live %d:%d runs %u records %u dropped %u moved %u", MAJOR(__entry->dev),
+		  MINOR(__entry->dev), __entry->runs, __entry->records, __entry->dropped,
+		  __entry->moved)
 );
 
 #endif /* COWP_TRACE_H */

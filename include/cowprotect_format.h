@@ -23,7 +23,7 @@
  * lowest generation of a manifest that may still be believed.
  *
  * A segment is one of: free, log (old chunks, with the summaries that find
- * them), or run (index blocks).  Each opening of a segment has an incarnation
+ * them), moved (old chunks from nearly empty segments), or run (index blocks).  Each opening of a segment has an incarnation
  * of its own, which every block in it carries; numbers are never reused.
  */
 #ifndef COWPROTECT_FORMAT_H
@@ -215,9 +215,9 @@ struct cowp_snapshot_rec {
 
 /*
  * A fragment of an index run: a bulk-loaded tree of @blocks blocks from @block
- * on, leaves first, then each level above in turn, the root last.  Fragments
- * made of one memtable have disjoint ranges of keys; a replay writes both
- * memtables as one run, and the fragments of one may overlap those of the other.
+ * on, leaves first, then each level above in turn, the root last.  Fragments of
+ * one run have disjoint ranges of keys.  What the tree holds below @first_key
+ * does not count: a merge has taken it elsewhere.
  */
 struct cowp_fragment_rec {
 	__le64 first_key;
@@ -245,13 +245,14 @@ enum cowp_segment_kind {
 	COWP_SEGMENT_LISTED,	/* on the open list: its state is in its summaries */
 	COWP_SEGMENT_LOG,
 	COWP_SEGMENT_RUN,
+	COWP_SEGMENT_MOVED,	/* chunks moved from elsewhere: no recovery reads its summaries */
 	COWP_SEGMENT_KINDS
 };
 
 struct cowp_segment_rec {
 	__le32 incarnation;
-	__le32 max_epoch;	/* log: largest of a chunk in it (listed: when written) */
-	__le32 live;		/* log: index records that point here; run: fragments */
+	__le32 max_epoch;	/* log, moved: largest of a chunk in it (listed: when written) */
+	__le32 live;		/* log, moved: index records that point here; run: fragments */
 	__u8 kind;
 	__u8 reserved[3];
 } __attribute__((packed));
@@ -311,6 +312,7 @@ enum cowp_entry_type {
 	COWP_ENTRY_BAD,		/* one with unreadable sectors: a bad map in the next slot */
 	COWP_ENTRY_EPOCH,	/* a snapshot's creation: struct cowp_epoch_entry */
 	COWP_ENTRY_VOID,	/* a batch without content */
+	COWP_ENTRY_MOVED,	/* a chunk that was moved here (COWP_SEGMENT_MOVED) */
 };
 
 /**
@@ -320,7 +322,7 @@ enum cowp_entry_type {
  *		block checksums that follows this struct
  * @batch:	batch number less the summary's @base_batch
  * @slot:	data slot in the segment
- * @source_slot: relocations, not written yet
+ * @source_slot: of a moved chunk: where it was
  * @source_incarnation: likewise
  * @type:	enum cowp_entry_type
  * @part:	which of the batch's summary blocks this one is

@@ -264,6 +264,7 @@ static void dump_segments(json_object *top, const struct manifest *m)
 		[COWP_SEGMENT_LISTED] = "listed",
 		[COWP_SEGMENT_LOG] = "log",
 		[COWP_SEGMENT_RUN] = "run",
+		[COWP_SEGMENT_MOVED] = "moved",
 	};
 	json_object *list = add_list(top, "segments");
 	u32 free_ones = 0, i;

@@ -113,6 +113,6 @@ void port_msg_done(struct cowp_port *p, struct cowp_msg *m, int error);
 #define port_trace_batch(p, batch, chunks)		((void)(p))
 #define port_trace_fault(p, fault, error)		((void)(p))
 #define port_trace_checkpoint(p, generation, error)	((void)(p))
-#define port_trace_merge(p, runs, records, dropped)	((void)(p))
+#define port_trace_merge(p, runs, records, dropped, moved) ((void)(p))
 
 #endif /* COWP_TOOL_PORT_SHELL_H */

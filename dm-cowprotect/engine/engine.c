@@ -45,7 +45,8 @@ void cowp_checkpointed(struct cowp_engine *eng)
 	if (cowp_recovery_checkpointed(eng))
 		return;
 	if (eng->phase == COWP_PHASE_CLEARING) {
-		cowp_merge_again(eng);
+		if (!eng->proof.running)
+			cowp_merge_again(eng);
 		/* A cause that persists is a fault again at once. */
 		if (full && eng->status.fault == COWP_FAULT_DIFF_AREA_FULL)
 			cowp_fault(eng, COWP_FAULT_DIFF_AREA_FULL, -ENOSPC);

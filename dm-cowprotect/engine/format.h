@@ -241,4 +241,16 @@ const char *cowp_layout(struct cowp_super *s, u64 device_blocks);
 /* Index fragments that a manifest can list. */
 #define COWP_MAX_FRAGMENTS	2048U
 
+/* Runs at once: what a search may have to look through. */
+#ifndef COWP_MAX_RUNS			/* the simulator is soon crowded */
+#define COWP_MAX_RUNS		64U
+#endif
+
+/* Segments whose live count is that of records. */
+static inline bool cowp_holds_chunks(u8 kind)
+{
+	return kind == COWP_SEGMENT_LOG || kind == COWP_SEGMENT_LISTED ||
+	       kind == COWP_SEGMENT_MOVED;
+}
+
 #endif /* COWP_FORMAT_H */

@@ -17,7 +17,7 @@
  *	segment.c	where they go: free, listed, open, closed
  *	memtable.c, run.c, cache.c, index.c	how they are found again
  *	writer.c, flush.c	how the index is written
- *	merge.c, reclaim.c	how it is kept small, and room found
+ *	merge.c, move.c, reclaim.c	how it is kept small, and room found
  *	manifest.c, body.c	checkpoints
  *	state.c		the state blocks: mode, lost mark, session
  *	snapshot.c	creation and deletion
@@ -56,6 +56,8 @@ enum {
  * @kind:	likewise, or COWP_SEGMENT_LIMBO*
  * @freeing:	free in the manifest that is being written
  * @hung:	a write to it was given up unseen: not reused by this activation
+ * @emptying:	its chunks are moved away by the pass under way
+ * @pinned:	not that: one of its chunks does not match its checksum
  */
 struct cowp_segment {
 	u32 incarnation;
@@ -65,6 +67,8 @@ struct cowp_segment {
 	u8 kind;
 	bool freeing;
 	bool hung;
+	bool emptying;
+	bool pinned;
 };
 
 enum cowp_listed_state {
@@ -122,6 +126,7 @@ struct cowp_listed {
  * @limbo_parity: of the readers that those of kind LIMBO_WAIT wait for
  * @reserve:	segments that copies leave for runs (see segment.c)
  * @reserve_flush: of those, what merges leave for memtables
+ * @reserve_merge: what moving chunks leaves for both
  * @target:	unopened segments that a manifest should list
  * @ready:	listed ones that may be opened
  * @listed:	the open list
@@ -140,6 +145,7 @@ struct cowp_segments {
 	u32 next;
 	u32 reserve;
 	u32 reserve_flush;
+	u32 reserve_merge;
 	u32 target;
 	u32 ready;
 	struct list_head listed;
@@ -366,9 +372,6 @@ struct cowp_fragment {
 	bool unreadable;
 };
 
-/* Runs at once, at most: what a search may have to look through. */
-#define COWP_MAX_RUNS		64U
-
 /**
  * struct cowp_run - fragments with disjoint ranges of keys
  * @number:	as in its fragments
@@ -534,6 +537,62 @@ struct cowp_cursor {
 	struct cowp_search search;
 };
 
+#ifndef COWP_MOVE_BLOCKS
+#define COWP_MOVE_BLOCKS	64U	/* moved together, or one chunk */
+#endif
+
+struct cowp_move {
+	struct cowp_rec from;
+	u32 slot;			/* where to */
+	struct cowp_io *io;
+};
+
+enum cowp_mover_state {
+	COWP_MOVER_GATHER,
+	COWP_MOVER_READ,
+	COWP_MOVER_WRITE,
+};
+
+/**
+ * struct cowp_mover - moves chunks to segments of their own (move.c)
+ * @state:	enum cowp_mover_state
+ * @fua:	its writes are durable when they end
+ * @error:	of a write, or -EBADMSG: a chunk could not be read
+ * @segment:	the open one, or COWP_NO_SEGMENT
+ * @slot:	next one
+ * @home:	the open summary block
+ * @entries:	in it
+ * @mark_segment: where to go back to
+ * @mark_slot:	likewise
+ * @mark_home:	likewise
+ * @move:	what is being moved, in slots side by side
+ * @count:	how many
+ * @max:	room for so many
+ * @data_io:	writes them
+ * @summary_io:	has and writes the open summary block
+ * @header_io:	writes the segment's header
+ * @outstanding: I/O out
+ */
+struct cowp_mover {
+	u8 state;
+	bool fua;
+	int error;
+	u32 segment;
+	u32 slot;
+	u32 home;
+	u32 entries;
+	u32 mark_segment;
+	u32 mark_slot;
+	u32 mark_home;
+	struct cowp_move *move;
+	u32 count;
+	u32 max;
+	struct cowp_io *data_io;
+	struct cowp_io *summary_io;
+	struct cowp_io *header_io;
+	u32 outstanding;
+};
+
 enum cowp_merge_state {
 	COWP_MERGE_IDLE,
 	COWP_MERGE_WORK,	/* reads and writes a step */
@@ -550,6 +609,7 @@ enum cowp_merge_state {
  * @inputs:	how many
  * @cursor:	for each
  * @out:	writes the step's fragment
+ * @mover:	moves chunks on the way
  * @have_frag:	the step has one
  * @flush:	and it needs a flush
  * @flush_io:	that
@@ -560,6 +620,7 @@ enum cowp_merge_state {
  * @left:	records to come, at most
  * @step_records: that the step went through so far
  * @step_dropped: of these, what nobody needs
+ * @step_moved:	of these, whose chunks are moved
  * @retry_at:	not before
  */
 struct cowp_merge {
@@ -568,6 +629,7 @@ struct cowp_merge {
 	u32 inputs;
 	struct cowp_cursor cursor[COWP_MAX_RUNS];
 	struct cowp_writer out;
+	struct cowp_mover mover;
 	bool have_frag;
 	bool flush;
 	struct cowp_io *flush_io;
@@ -578,19 +640,27 @@ struct cowp_merge {
 	u64 left;
 	u32 step_records;
 	u32 step_dropped;
+	u32 step_moved;
 	u64 retry_at;
 };
 
 #define COWP_FAN_IN		8U	/* runs of one size before they are merged */
 #define COWP_MAX_TIERS		12U
 
+enum cowp_pass_stage {
+	COWP_PASS_NONE,
+	COWP_PASS_OLD,		/* all older runs become one */
+	COWP_PASS_YOUNG,	/* and those of the current epoch, to move chunks */
+};
+
 struct choice;
 
 /**
  * struct cowp_reclaim - what is merged, and when (reclaim.c)
  * @dead:	a snapshot was deleted since the last pass began
- * @passing:	a pass is under way, or due
+ * @stage:	of the pass: enum cowp_pass_stage
  * @serving:	the merge is the pass's
+ * @emptying:	segments that the pass empties
  * @vain:	the last pass gained nothing, nor would another one
  * @free_before: segments when the pass began
  * @failures:	merges given up in a row
@@ -598,8 +668,9 @@ struct choice;
  */
 struct cowp_reclaim {
 	bool dead;
-	bool passing;
+	u8 stage;
 	bool serving;
+	u32 emptying;
 	bool vain;
 	u32 free_before;
 	u32 failures;
@@ -1019,6 +1090,16 @@ void cowp_merge_published(struct cowp_engine *eng);
 void cowp_merge_forget(struct cowp_engine *eng);
 void cowp_merge_again(struct cowp_engine *eng);
 
+/* move.c */
+int cowp_mover_init(struct cowp_engine *eng, struct cowp_mover *mv);
+void cowp_mover_exit(struct cowp_engine *eng, struct cowp_mover *mv);
+bool cowp_mover_wants(struct cowp_engine *eng, const struct cowp_rec *rec);
+bool cowp_mover_take(struct cowp_engine *eng, struct cowp_mover *mv, struct cowp_rec *rec);
+bool cowp_mover_run(struct cowp_engine *eng, struct cowp_mover *mv, bool all);
+bool cowp_mover_holds(const struct cowp_engine *eng, u32 segment);
+void cowp_mover_mark(struct cowp_mover *mv);
+void cowp_mover_rewind(struct cowp_engine *eng, struct cowp_mover *mv);
+
 /* reclaim.c */
 int cowp_reclaim_init(struct cowp_engine *eng);
 void cowp_reclaim_exit(struct cowp_engine *eng);
@@ -1098,12 +1179,6 @@ void cowp_recovery_run(struct cowp_engine *eng);
 bool cowp_recovery_idle(struct cowp_engine *eng);
 bool cowp_recovery_writes(struct cowp_engine *eng);
 bool cowp_recovery_checkpointed(struct cowp_engine *eng);
-
-/* Segments whose live count is that of records. */
-static inline bool cowp_holds_chunks(u8 kind)
-{
-	return kind == COWP_SEGMENT_LOG || kind == COWP_SEGMENT_LISTED;
-}
 
 /* Batches that a replay has to find room for, at most. */
 static inline u64 cowp_replay_batches(struct cowp_engine *eng)

@@ -247,13 +247,19 @@ static void drop(struct cowp_engine *eng, const struct cowp_rec *rec)
 static void begin_step(struct cowp_engine *eng)
 {
 	struct cowp_merge *m = &eng->index.merge;
+	u32 caps = port_caps(eng->port, COWP_DIFF);
 
 	m->state = COWP_MERGE_WORK;
 	m->step_records = 0;
 	m->step_dropped = 0;
+	m->step_moved = 0;
 	m->have_frag = false;
-	m->flush = false;
+	m->flush = caps & COWP_CAP_CACHE && !(caps & COWP_CAP_FUA);
+	m->out.fua = caps & COWP_CAP_CACHE && caps & COWP_CAP_FUA;
+	m->out.leave = eng->segs.reserve_flush;
+	m->mover.fua = m->out.fua;
 	cowp_writer_mark(&m->out);
+	cowp_mover_mark(&m->mover);
 }
 
 /* The step has all its records, or the inputs are at their end. */
@@ -268,18 +274,36 @@ static void end_step(struct cowp_engine *eng)
 static bool open_output(struct cowp_engine *eng)
 {
 	struct cowp_merge *m = &eng->index.merge;
-	u32 caps = port_caps(eng->port, COWP_DIFF);
 
 	if (m->out.state != COWP_WRITER_IDLE)
 		return true;
-	m->out.leave = eng->segs.reserve_flush;
-	m->out.fua = caps & COWP_CAP_CACHE && caps & COWP_CAP_FUA;
-	m->flush = caps & COWP_CAP_CACHE && !m->out.fua;
 	if (eng->index.fragment_count < COWP_MAX_FRAGMENTS &&
 	    cowp_writer_open(eng, &m->out, m->run, m->left))
 		return true;
 	failed(eng);
 	return false;
+}
+
+/* Write a record, with its chunk's new place if that is moved.  False: not now. */
+static bool keep(struct cowp_engine *eng, const struct cowp_rec *rec)
+{
+	struct cowp_merge *m = &eng->index.merge;
+	struct cowp_rec as = *rec;
+
+	if (!open_output(eng))
+		return false;
+	if (cowp_writer_full(&m->out)) {
+		end_step(eng);
+		return false;
+	}
+	if (!cowp_writer_ready(eng, &m->out))
+		return false;
+	if (cowp_mover_wants(eng, rec) &&
+	    !(cowp_mover_run(eng, &m->mover, false) && cowp_mover_take(eng, &m->mover, &as)))
+		return false;
+	cowp_writer_add(eng, &m->out, &as);
+	m->step_moved += as.location != rec->location;
+	return true;
 }
 
 /* Returns false when the step ends or has to wait. */
@@ -305,15 +329,8 @@ static bool take_lowest(struct cowp_engine *eng)
 	if (cowp_key_chunk(m->prev) == cowp_key_chunk(rec->key))
 		before = cowp_key_epoch(m->prev);
 	if (needed(eng, before, cowp_key_epoch(rec->key))) {
-		if (!open_output(eng))
+		if (!keep(eng, rec))
 			return false;
-		if (cowp_writer_full(&m->out)) {
-			end_step(eng);
-			return false;
-		}
-		if (!cowp_writer_ready(eng, &m->out))
-			return false;
-		cowp_writer_add(eng, &m->out, rec);
 	} else {
 		drop(eng, rec);
 		m->step_dropped++;
@@ -377,7 +394,7 @@ static void finish_step(struct cowp_engine *eng)
 
 	if (m->out.state != COWP_WRITER_IDLE && !cowp_writer_finish(eng, &m->out))
 		return;
-	if (m->out.outstanding)
+	if (!cowp_mover_run(eng, &m->mover, true) || m->out.outstanding)
 		return;
 	if (!m->have_frag || !m->flush) {
 		step_done(eng);
@@ -416,7 +433,7 @@ static void drain(struct cowp_engine *eng)
 	struct cowp_merge *m = &eng->index.merge;
 	u32 i;
 
-	if (m->out.outstanding || m->flush_io->in_flight)
+	if (m->out.outstanding || m->mover.outstanding || m->flush_io->in_flight)
 		return;
 	for (i = 0; i < m->inputs; i++)
 		if (m->cursor[i].io->in_flight)
@@ -426,8 +443,11 @@ static void drain(struct cowp_engine *eng)
 	cowp_writer_rewind(&m->out);
 	/* What it took is free again with the next manifest. */
 	cowp_writer_mark(&m->out);
-	if (m->forget)
+	cowp_mover_rewind(eng, &m->mover);
+	if (m->forget) {
 		m->out.segment = COWP_NO_SEGMENT;
+		m->mover.segment = COWP_NO_SEGMENT;
+	}
 	m->forget = false;
 	m->inputs = 0;
 	m->state = COWP_MERGE_IDLE;
@@ -471,7 +491,8 @@ void cowp_merge_published(struct cowp_engine *eng)
 
 	if (m->state != COWP_MERGE_DONE || !m->composed)
 		return;
-	port_trace_merge(eng->port, m->inputs, m->step_records, m->step_dropped);
+	port_trace_merge(eng->port, m->inputs, m->step_records, m->step_dropped,
+			 m->step_moved);
 	for (i = 0; i < x->fragment_count; i++) {
 		struct cowp_fragment *f = &x->fragments[i];
 
@@ -553,8 +574,12 @@ u64 cowp_merge_run(struct cowp_engine *eng)
 
 	if (m->state == COWP_MERGE_DRAIN)
 		drain(eng);
-	if (m->out.error && (m->state == COWP_MERGE_WORK || m->state == COWP_MERGE_FINISH))
-		failed(eng);
+	if (m->state == COWP_MERGE_WORK || m->state == COWP_MERGE_FINISH) {
+		if (m->out.error || (m->mover.error && m->mover.error != -EBADMSG))
+			failed(eng);
+		else if (m->mover.error)
+			stop(eng);	/* without that chunk's segment it goes on */
+	}
 	if (m->state == COWP_MERGE_IDLE && may_merge(eng) && eng->loaded &&
 	    !eng->index.dropping) {
 		if (eng->now < m->retry_at)
@@ -597,6 +622,8 @@ int cowp_merge_init(struct cowp_engine *eng)
 				return -ENOMEM;
 		}
 	}
+	if (cowp_mover_init(eng, &m->mover))
+		return -ENOMEM;
 	return cowp_writer_init(eng, &m->out, leaves);
 }
 
@@ -606,6 +633,7 @@ void cowp_merge_exit(struct cowp_engine *eng)
 	u32 i, j;
 
 	cowp_writer_exit(&m->out);
+	cowp_mover_exit(eng, &m->mover);
 	port_io_free(m->flush_io);
 	for (i = 0; i < COWP_MAX_RUNS; i++) {
 		struct cowp_cursor *c = &m->cursor[i];

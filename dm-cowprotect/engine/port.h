@@ -150,7 +150,8 @@ struct cowp_msg;
  * void port_trace_batch(struct cowp_port *p, u64 batch, u32 chunks);
  * void port_trace_fault(struct cowp_port *p, u32 fault, int error);
  * void port_trace_checkpoint(struct cowp_port *p, u64 generation, int error);
- * void port_trace_merge(struct cowp_port *p, u32 runs, u32 records, u32 dropped);
+ * void port_trace_merge(struct cowp_port *p, u32 runs, u32 records, u32 dropped,
+ *			 u32 moved);
  *	Tracepoints.
  * void port_event(struct cowp_port *p);
  *	State, fault or mode changed: tell userspace.

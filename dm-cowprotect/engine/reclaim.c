@@ -9,7 +9,8 @@
  * A snapshot that was the oldest gives its segments back by their epochs; what
  * its runs hold is dead, and they are merged into nothing.  Any other leaves
  * records that only a pass finds: a merge of all older runs.  That is made when
- * the volume has been idle, or room runs short.
+ * the volume has been idle, or room runs short.  In the latter case it also moves
+ * chunks out of the emptiest segments, if that frees more than it takes.
  */
 #include "internal.h"
 
@@ -104,21 +105,94 @@ static bool wants_pass(const struct cowp_engine *eng)
 	return r->dead && is_idle(eng);
 }
 
+static u32 room_of(const struct cowp_engine *eng)
+{
+	return eng->segs.free + eng->segs.limbo + eng->segs.ready;
+}
+
+/* ---- segments to be emptied ---- */
+
+#define GRADES	16U
+
+/* How full a segment is, if its chunks could be moved; GRADES if not. */
+static u32 grade_of(const struct cowp_engine *eng, u32 nr)
+{
+	const struct cowp_segment *seg = &eng->segs.table[nr];
+
+	if ((seg->kind != COWP_SEGMENT_LOG && seg->kind != COWP_SEGMENT_MOVED) || seg->hung ||
+	    seg->pinned || !seg->live || nr == eng->index.merge.mover.segment)
+		return GRADES;
+	return min(seg->live * GRADES / (eng->geo.slots + 1), GRADES);
+}
+
+/*
+ * Choose the emptiest segments, as many as the free ones take in, if that frees
+ * more than it needs.
+ */
+static void choose_segments(struct cowp_engine *eng)
+{
+	struct cowp_segments *s = &eng->segs;
+	struct cowp_reclaim *r = &eng->index.reclaim;
+	u64 budget, left;
+	u32 grade, i;
+
+	r->emptying = 0;
+	if (s->free + s->ready <= s->reserve_merge)
+		return;
+	budget = (u64)(s->free + s->ready - s->reserve_merge) * eng->geo.slots;
+	left = budget;
+	for (grade = 0; grade < GRADES; grade++)
+		for (i = 0; i < s->count; i++) {
+			if (grade_of(eng, i) != grade || s->table[i].live > left)
+				continue;
+			s->table[i].emptying = true;
+			left -= s->table[i].live;
+			r->emptying++;
+		}
+	if (r->emptying > DIV_ROUND_UP_ULL(budget - left, eng->geo.slots))
+		return;
+	for (i = 0; i < s->count; i++)
+		s->table[i].emptying = false;
+	r->emptying = 0;
+}
+
+/* ---- passes ---- */
+
 static void begin_pass(struct cowp_engine *eng)
 {
 	struct cowp_reclaim *r = &eng->index.reclaim;
 
-	r->passing = true;
+	r->stage = COWP_PASS_OLD;
 	r->dead = false;
-	r->free_before = eng->segs.free + eng->segs.limbo + eng->segs.ready;
+	r->free_before = room_of(eng);
+	if (is_short(eng))
+		choose_segments(eng);
 }
 
 static void end_pass(struct cowp_engine *eng)
 {
 	struct cowp_reclaim *r = &eng->index.reclaim;
+	u32 i;
 
-	r->passing = false;
-	r->vain = !r->dead && eng->segs.free + eng->segs.limbo + eng->segs.ready <= r->free_before;
+	eng->again = true;
+	r->stage = COWP_PASS_NONE;
+	r->vain = !r->dead && room_of(eng) <= r->free_before;
+	if (!r->emptying)
+		return;
+	r->emptying = 0;
+	for (i = 0; i < eng->segs.count; i++)
+		eng->segs.table[i].emptying = false;
+}
+
+static void next_stage(struct cowp_engine *eng)
+{
+	struct cowp_reclaim *r = &eng->index.reclaim;
+
+	eng->again = true;
+	if (r->stage == COWP_PASS_OLD && r->emptying)
+		r->stage = COWP_PASS_YOUNG;
+	else
+		end_pass(eng);
 }
 
 /*
@@ -135,15 +209,15 @@ void cowp_reclaim_choose(struct cowp_engine *eng)
 	choose_dead(eng, c);
 	if (!c->count && !choose_crowded(eng, COWP_FAN_IN, c) &&
 	    !(eng->index.run_count > COWP_MAX_RUNS / 2 && choose_crowded(eng, 2, c))) {
-		if (!r->passing && wants_pass(eng))
+		if (!r->stage && wants_pass(eng))
 			begin_pass(eng);
-		if (!r->passing)
+		if (!r->stage)
 			return;
-		choose_tier(eng, false, COWP_MAX_TIERS, c);
+		choose_tier(eng, r->stage == COWP_PASS_YOUNG, COWP_MAX_TIERS, c);
 		r->serving = true;
 	}
 	if (!c->count)
-		end_pass(eng);
+		next_stage(eng);
 	else if (!cowp_merge_start(eng, c->run, c->count))
 		cowp_reclaim_failed(eng);
 }
@@ -155,7 +229,7 @@ void cowp_reclaim_merged(struct cowp_engine *eng)
 
 	r->failures = 0;
 	if (r->serving)
-		end_pass(eng);
+		next_stage(eng);
 	r->serving = false;
 	eng->again = true;
 }
@@ -165,10 +239,10 @@ void cowp_reclaim_failed(struct cowp_engine *eng)
 {
 	struct cowp_reclaim *r = &eng->index.reclaim;
 
-	if (++r->failures >= ATTEMPTS) {
-		r->passing = false;
-		r->vain = true;
-	}
+	if (++r->failures < ATTEMPTS)
+		return;
+	end_pass(eng);
+	r->vain = true;
 }
 
 /* A snapshot was deleted, or the epoch has ended: there may be more to gain than before. */

@@ -50,7 +50,9 @@ void cowp_segments_limits(struct cowp_engine *eng)
 	/* A run may find its current segment nearly used up: one more. */
 	s->reserve_flush = 2 * (run + 1);
 	/* A merge has what it wrote beside what it has not used up of each input. */
-	s->reserve = s->reserve_flush + min(index, COWP_MAX_RUNS / 2) + 1;
+	s->reserve_merge = s->reserve_flush + min(index, COWP_MAX_RUNS / 2) + 1;
+	/* To empty segments that are nearly full takes several at once. */
+	s->reserve = s->reserve_merge + clamp(s->count / 32, 1U, 8U);
 	s->target = clamp(s->count / 8, 4U, LISTED_TARGET);
 }
 
@@ -219,8 +221,9 @@ void cowp_segments_plan(struct cowp_engine *eng, u32 oldest, u64 replay_batch)
 	for (i = 0; i < s->count; i++) {
 		struct cowp_segment *seg = &s->table[i];
 
-		if (seg->kind == COWP_SEGMENT_LOG)
-			seg->freeing = (seg->max_epoch < oldest || !seg->live) && !seg->hung;
+		if (seg->kind == COWP_SEGMENT_LOG || seg->kind == COWP_SEGMENT_MOVED)
+			seg->freeing = (seg->max_epoch < oldest || !seg->live) && !seg->hung &&
+				       !cowp_mover_holds(eng, i);
 		else if (seg->kind == COWP_SEGMENT_RUN)
 			seg->freeing = !seg->live && !seg->hung &&
 				       !cowp_writer_holds(&eng->index.flush.out, i) &&

@@ -298,6 +298,7 @@ int cowp_writer_init(struct cowp_engine *eng, struct cowp_writer *w, u32 leaves)
 	u32 i, j;
 
 	w->segment = COWP_NO_SEGMENT;
+	cowp_writer_mark(w);
 	w->keys_capacity = leaves;
 	w->keys = cowp_alloc(eng, leaves * sizeof(*w->keys));
 	if (!w->keys)

@@ -71,7 +71,8 @@ static inline void port_trace_checkpoint(struct cowp_port *p, u64 generation, in
 {
 }
 
-static inline void port_trace_merge(struct cowp_port *p, u32 runs, u32 records, u32 dropped)
+static inline void port_trace_merge(struct cowp_port *p, u32 runs, u32 records, u32 dropped,
+				    u32 moved)
 {
 }
 

@@ -70,6 +70,6 @@ void port_event(struct cowp_port *p);
 #define port_trace_batch(p, batch, chunks)		((void)(p))
 #define port_trace_fault(p, fault, error)		((void)(p))
 #define port_trace_checkpoint(p, generation, error)	((void)(p))
-void port_trace_merge(struct cowp_port *p, u32 runs, u32 records, u32 dropped);
+void port_trace_merge(struct cowp_port *p, u32 runs, u32 records, u32 dropped, u32 moved);
 
 #endif /* SIM_PORT_SHELL_H */

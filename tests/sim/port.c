@@ -134,11 +134,13 @@ u32 port_random(struct cowp_port *p)
 	return rng_next(&p->sim->rng);
 }
 
-void port_trace_merge(struct cowp_port *p, u32 runs, u32 records, u32 dropped)
+void port_trace_merge(struct cowp_port *p, u32 runs, u32 records, u32 dropped, u32 moved)
 {
 	struct sim *s = p->sim;
 
-	sim_trace(s, "merged %u runs: %u records, %u of them dropped", runs, records, dropped);
+	sim_trace(s, "merged %u runs: %u records, %u of them dropped, %u moved", runs, records,
+		  dropped, moved);
+	stats_add(s->stats, STAT_MOVED, moved);
 	stats_count(s->stats, STAT_MERGES);
 	stats_add(s->stats, STAT_MERGED, records);
 	stats_add(s->stats, STAT_DROPPED, dropped);

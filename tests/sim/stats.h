@@ -50,6 +50,7 @@
 	X(MERGES,	"steps of merges published")		\
 	X(MERGED,	"records that they went through")	\
 	X(DROPPED,	"of these dropped")			\
+	X(MOVED,	"chunks moved")			\
 	X(COUNTED,	"times all live counts were compared")	\
 	X(CUT_MERGE,	"cuts with a merge under way")		\
 	X(LIVE_WRITES,	"I/O: live writes")			\

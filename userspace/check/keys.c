@@ -16,17 +16,10 @@ struct source {
 	u64 block;
 };
 
-static bool next_key(struct check *c, struct source *s)
+static bool next_in_fragment(struct check *c, struct source *s)
 {
 	u32 blocks;
 
-	if (!s->f) {
-		if (s->pos == c->log_count)
-			return false;
-		s->key = c->log[s->pos].rec.key;
-		s->block = c->log[s->pos++].block;
-		return true;
-	}
 	if (s->pos == s->count) {
 		if (s->next_leaf == s->f->leaves)
 			return false;
@@ -40,6 +33,23 @@ static bool next_key(struct check *c, struct source *s)
 	}
 	s->key = le64_to_cpu(s->leaf->records[s->pos++].key);
 	return true;
+}
+
+static bool next_key(struct check *c, struct source *s)
+{
+
+	if (!s->f) {
+		if (s->pos == c->log_count)
+			return false;
+		s->key = c->log[s->pos].rec.key;
+		s->block = c->log[s->pos++].block;
+		return true;
+	}
+	while (next_in_fragment(c, s))
+		/* Below is what a merge has taken elsewhere. */
+		if (s->key >= s->f->first_key)
+			return true;
+	return false;
 }
 
 /* A heap, the lowest key at its top. */

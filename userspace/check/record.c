@@ -88,7 +88,7 @@ static bool check_place(struct check *c, const struct found_record *f, const str
 	u32 bad = p->flags & COWP_RECORD_BAD;
 	u32 epoch = cowp_key_epoch(f->rec.key);
 
-	if (!seg || (seg->kind != COWP_SEGMENT_LOG && seg->kind != COWP_SEGMENT_LISTED)) {
+	if (!seg || !cowp_holds_chunks(seg->kind)) {
 		if (epoch >= c->oldest)
 			finding(&c->findings, f->block,
 				RECORD_FMT
@@ -158,7 +158,10 @@ static void check_entry(struct check *c, const struct found_record *f, const str
 	u32 home = p->pos / c->man.geo.entries, i = p->pos % c->man.geo.entries;
 	const struct cowp_summary *s = NULL;
 	const struct cowp_entry *e;
+	u8 type = p->flags & COWP_RECORD_BAD ? COWP_ENTRY_BAD : COWP_ENTRY_CHUNK;
 
+	if (c->man.segments[p->segment].kind == COWP_SEGMENT_MOVED)
+		type = COWP_ENTRY_MOVED;
 	summaries_load(c, p->segment, f->rec.incarnation);
 	if (home < c->man.geo.homes)
 		s = c->sum.newest[home];
@@ -173,7 +176,7 @@ static void check_entry(struct check *c, const struct found_record *f, const str
 	e = summary_entry(c, s, i);
 	if (le64_to_cpu(e->key) != f->rec.key || le32_to_cpu(e->slot) != p->slot ||
 	    le32_to_cpu(e->crc) != f->rec.crc ||
-	    e->type != (p->flags & COWP_RECORD_BAD ? COWP_ENTRY_BAD : COWP_ENTRY_CHUNK))
+	    e->type != type)
 		finding(&c->findings, summaries_block(c, s),
 			"summary of segment %u, home %u: entry %u does not agree with "
 			RECORD_FMT "; one of them is wrong",

@@ -3,10 +3,8 @@
  * What the segment table says against what points into the segments, and the
  * headers.
  *
- * The live count of a log segment is an upper bound of its records: records are
- * counted when their run is written, and a fragment that is dropped as a whole,
- * since no snapshot needs its epochs any more, does not take its records from
- * the counts of segments that live on.  That of a run segment is exact.
+ * Live counts are exact: one too low frees a segment that is needed, one too high
+ * keeps it for ever.
  */
 #include "check.h"
 
@@ -15,7 +13,7 @@ static void check_header(struct check *c, u32 nr)
 	const struct cowp_segment *seg = &c->man.segments[nr];
 	u64 block = cowp_segment_block(&c->man.geo, nr);
 	struct cowp_segment_header *h = xcalloc(1, COWP_BLOCK_SIZE);
-	u8 kind = seg->kind == COWP_SEGMENT_RUN ? COWP_SEGMENT_RUN : COWP_SEGMENT_LOG;
+	u8 kind = seg->kind == COWP_SEGMENT_LISTED ? COWP_SEGMENT_LOG : seg->kind;
 	int error = area_read(c->area, block, 1, h);
 	const char *bad;
 
@@ -52,14 +50,15 @@ static void check_counts(struct check *c, u32 nr)
 		finding(&c->findings, block,
 			"segment table: segment %u has live count %u and %u fragments; it is freed too %s",
 			nr, seg->live, u->fragments, seg->live < u->fragments ? "soon" : "late");
-	else if (seg->kind != COWP_SEGMENT_RUN && seg->live < u->records)
+	else if (cowp_holds_chunks(seg->kind) && seg->live != u->records)
 		finding(&c->findings, block,
-			"segment table: segment %u has live count %u and %u records; a cleaner would free it too soon",
-			nr, seg->live, u->records);
+			"segment table: segment %u has live count %u and %u records; it is freed too %s",
+			nr, seg->live, u->records, seg->live < u->records ? "soon" : "late");
 }
 
 /*
- * A run's header is durable before a manifest lists the run.  That of a log
+ * Headers of run and moved segments are durable before a manifest refers to what
+ * is in them.  That of a log
  * segment is written beside its first batch: a power cut may take the header
  * and leave the rest of a batch, which recovery then believes, since summaries
  * and data carry all that it needs.
@@ -74,6 +73,8 @@ static bool needs_header(const struct check *c, u32 nr)
 		return u->records || seg->max_epoch;
 	case COWP_SEGMENT_LISTED:
 		return u->records || u->replayed || seg->max_epoch;
+	case COWP_SEGMENT_MOVED:
+		return u->records;
 	case COWP_SEGMENT_RUN:
 		return u->fragments;
 	default:

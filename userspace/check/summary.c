@@ -46,6 +46,7 @@ u32 summary_entry_size(const struct check *c, const struct cowp_summary *s, u32 
 
 	switch (e->type) {
 	case COWP_ENTRY_CHUNK:
+	case COWP_ENTRY_MOVED:
 		return slot < g->slots;
 	case COWP_ENTRY_BAD:
 		return slot + 1 < g->slots;

@@ -10,6 +10,7 @@ static const char * const kind_words[COWP_SEGMENT_KINDS] = {
 	[COWP_SEGMENT_LISTED] = "listed",
 	[COWP_SEGMENT_LOG] = "log",
 	[COWP_SEGMENT_RUN] = "run",
+	[COWP_SEGMENT_MOVED] = "moved",
 };
 
 static u64 table_block(const struct check *c, u32 segment)
@@ -122,10 +123,10 @@ static void check_fragment(struct check *c, u32 i)
 		finding(&c->findings, block,
 			"list of fragments: fragment at block %llu has incarnation %u, segment %u has %u; recovery refuses the area",
 			f->block, f->incarnation, nr, seg->incarnation);
-	if (f->max_epoch < c->oldest)
+	if (c->oldest > COWP_MAX_EPOCH)
 		finding(&c->findings, block,
-			"list of fragments: fragment at block %llu goes up to epoch %u, the oldest snapshot is %u; it should have been dropped",
-			f->block, f->max_epoch, c->oldest);
+			"list of fragments: fragment at block %llu, though there is no snapshot; it should have been dropped",
+			f->block);
 	if (f->max_epoch > c->man.super.epoch)
 		finding(&c->findings, block,
 			"list of fragments: fragment at block %llu goes up to epoch %u, above the current %u",
@@ -156,6 +157,40 @@ static void check_overlap(struct check *c)
 	free(order);
 }
 
+static int by_key(const void *a, const void *b)
+{
+	const struct cowp_fragment *const *x = a, *const *y = b;
+
+	if ((*x)->run != (*y)->run)
+		return (*x)->run < (*y)->run ? -1 : 1;
+	return (*x)->first_key < (*y)->first_key ? -1 : (*x)->first_key > (*y)->first_key;
+}
+
+static void check_runs_order(struct check *c)
+{
+	struct manifest *m = &c->man;
+	const struct cowp_fragment **order = xcalloc(m->fragment_count, sizeof(*order));
+	u32 runs = 0, i;
+
+	for (i = 0; i < m->fragment_count; i++)
+		order[i] = &m->fragments[i];
+	qsort(order, m->fragment_count, sizeof(*order), by_key);
+	for (i = 0; i < m->fragment_count; i++) {
+		if (!i || order[i]->run != order[i - 1]->run)
+			runs++;
+		else if (order[i]->first_key <= order[i - 1]->last_key)
+			finding(&c->findings,
+				manifest_block(m, COWP_SECTION_FRAGMENTS, order[i] - m->fragments),
+				"list of fragments: those at blocks %llu and %llu overlap in run %u; recovery refuses the area",
+				order[i - 1]->block, order[i]->block, order[i]->run);
+	}
+	if (runs > COWP_MAX_RUNS)
+		finding(&c->findings, manifest_block(m, COWP_SECTION_FRAGMENTS, 0),
+			"list of fragments: %u runs, %u are possible; recovery refuses the area",
+			runs, COWP_MAX_RUNS);
+	free(order);
+}
+
 void check_tables(struct check *c)
 {
 	struct manifest *m = &c->man;
@@ -170,4 +205,5 @@ void check_tables(struct check *c)
 	for (i = 0; i < m->fragment_count; i++)
 		check_fragment(c, i);
 	check_overlap(c);
+	check_runs_order(c);
 }
