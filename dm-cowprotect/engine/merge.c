@@ -63,6 +63,7 @@ void cowp_merge_again(struct cowp_engine *eng)
 
 	for (i = 0; i < x->fragment_count; i++)
 		x->fragments[i].unreadable = false;
+	x->merge.retry_at = 0;
 	cowp_runs_update(x);
 	cowp_reclaim_changed(eng, false);
 }

@@ -128,48 +128,76 @@ static void checkpoints_alternate(struct kunit *test)
 	world_close(w);
 }
 
-/* As runs are not merged each checkpoint adds to their list, which has an end. */
-static void full_run_list_is_a_full_area(struct kunit *test)
+/* Nothing of a run can be read; state blocks can, at each checkpoint. */
+static int runs_unreadable(struct world *w, const struct cowp_io *io)
 {
-	struct world_setup setup = {
-		.chunks = COWP_MAX_FRAGMENTS + 100,
-		.mode = COWP_MODE_PROTECTED,
-	};
+	return io->op == COWP_READ && io->dev == COWP_DIFF &&
+	       io->sector / COWP_BLOCK_SECTORS >= w->eng->geo.first_segment ? -EIO : 0;
+}
+
+static void write_run(struct world *w, u32 chunk)
+{
+	world_write(w, chunk);
+	world_settle(w);
+	if (world_state(w) == COWP_STATE_ACTIVE)
+		KUNIT_ASSERT_EQ(w->port.test, world_message(w, COWP_MSG_CHECKPOINT, false, 0), 0);
+	/* A merge that was given up is begun again. */
+	world_advance(w, 1000);
+	world_settle(w);
+}
+
+/* Each checkpoint adds a run, and merges take them away. */
+static void run_list_stays_short(struct kunit *test)
+{
+	struct world_setup setup = { .chunks = 600, .mode = COWP_MODE_PROTECTED };
 	struct world *w = world_new(test, &setup);
 	u32 i;
 
 	world_start(w, true);
 	world_create(w);
-	for (i = 0; i < setup.chunks; i++) {
-		world_write(w, i);
-		world_settle(w);
-		if (world_state(w) != COWP_STATE_ACTIVE)
-			break;
-		KUNIT_ASSERT_EQ(test, world_message(w, COWP_MSG_CHECKPOINT, false, 0), 0);
-		KUNIT_ASSERT_LE(test, w->eng->index.fragment_count, COWP_MAX_FRAGMENTS);
+	for (i = 0; i < 400; i++) {
+		write_run(w, i);
+		KUNIT_ASSERT_LE(test, w->eng->index.run_count, 2 * COWP_FAN_IN);
 	}
+	KUNIT_ASSERT_EQ(test, world_state(w), COWP_STATE_ACTIVE);
+	world_check(w);
+	world_close(w);
+	world_start(w, false);
+	world_check(w);
+	world_close(w);
+}
+
+/* Merges that cannot be made are no fault, but in the end there is no room. */
+static void full_run_list_is_a_full_area(struct kunit *test)
+{
+	struct world_setup setup = { .chunks = 600, .mode = COWP_MODE_PROTECTED };
+	struct world *w = world_new(test, &setup);
+	u32 i;
+
+	world_start(w, true);
+	world_create(w);
+	w->fate = runs_unreadable;
+	for (i = 0; i < 400 && world_state(w) == COWP_STATE_ACTIVE; i++)
+		write_run(w, i);
 	KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_BLOCKED);
 	KUNIT_EXPECT_EQ(test, world_fault(w), COWP_FAULT_DIFF_AREA_FULL);
+	KUNIT_EXPECT_LE(test, w->eng->index.run_count, COWP_MAX_RUNS);
 	KUNIT_EXPECT_EQ(test, world_waiting(w), 1);
 	KUNIT_EXPECT_NE(test, world_message(w, COWP_MSG_CLEAR, false, 0), 0);
 	KUNIT_EXPECT_EQ(test, world_waiting(w), 1);
-	world_check(w);
-	world_crash(w);
-	world_start(w, false);
-	world_check(w);
-	world_write(w, i);
+	/* Repaired: the runs are merged, and the write goes. */
+	w->fate = NULL;
+	KUNIT_EXPECT_EQ(test, world_message(w, COWP_MSG_CLEAR, false, 0), 0);
+	KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_ACTIVE);
+	KUNIT_EXPECT_EQ(test, world_waiting(w), 0);
+	world_advance(w, 1000);
 	world_settle(w);
-	KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_BLOCKED);
-	/* Deletion works in a full area, and frees the runs that it needed no more. */
+	KUNIT_EXPECT_LE(test, w->eng->index.run_count, 2 * COWP_FAN_IN);
+	world_check(w);
+	/* With the last snapshot the index goes. */
 	KUNIT_EXPECT_EQ(test, world_delete(w, 1), 0);
 	KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_NONE);
-	KUNIT_EXPECT_EQ(test, world_waiting(w), 0);
 	KUNIT_EXPECT_EQ(test, w->eng->index.fragment_count, 0);
-	KUNIT_EXPECT_EQ(test, world_create(w), 2);
-	world_write(w, i);
-	world_settle(w);
-	KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_ACTIVE);
-	world_check(w);
 	world_close(w);
 }
 
@@ -575,6 +603,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(delete_that_was_not_durable),
 	KUNIT_CASE(checkpoints_alternate),
 	KUNIT_CASE(another_session_stops_a_checkpoint),
+	KUNIT_CASE(run_list_stays_short),
 	KUNIT_CASE(full_run_list_is_a_full_area),
 	KUNIT_CASE_PARAM(protected_fault_blocks_and_heals, fault_gen_params),
 	KUNIT_CASE_PARAM(normal_fault_gives_up, fault_gen_params),

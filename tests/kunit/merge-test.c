@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Merges and moves: what snapshots need is kept, what they do not goes, and the
+ * live counts agree with the records on the disk.
+ */
+#include "world.h"
+
+/* Every record that counts, on the disk, against the segments' live counts. */
+static void check_counts(struct world *w)
+{
+	struct cowp_engine *eng = w->eng;
+	struct kunit *test = w->port.test;
+	u32 *live = kunit_kcalloc(test, eng->segs.count, sizeof(*live), GFP_KERNEL);
+	u32 i, leaf, at;
+
+	KUNIT_ASSERT_NOT_NULL(test, live);
+	KUNIT_ASSERT_EQ(test, eng->index.merge.state, COWP_MERGE_IDLE);
+	KUNIT_ASSERT_FALSE(test, eng->index.frozen);
+	for (i = 0; i < eng->index.fragment_count; i++) {
+		const struct cowp_fragment *f = &eng->index.fragments[i];
+
+		live[cowp_segment_of(&eng->geo, f->block)]++;
+		for (leaf = 0; leaf < f->leaves; leaf++) {
+			const struct cowp_run_block *b = (void *)w->dev[COWP_DIFF].now[f->block + leaf];
+
+			for (at = 0; at < le16_to_cpu(b->count); at++) {
+				struct cowp_rec rec;
+				u32 segment;
+
+				cowp_rec_decode(&rec, &b->records[at]);
+				segment = cowp_place_of(rec.location).segment;
+				if (rec.key >= f->first_key &&
+				    cowp_holds_chunks(eng->segs.table[segment].kind) &&
+				    eng->segs.table[segment].incarnation == rec.incarnation)
+					live[segment]++;
+			}
+		}
+	}
+	for (i = 0; i < eng->segs.count; i++)
+		if (eng->segs.table[i].kind != COWP_SEGMENT_FREE &&
+		    eng->segs.table[i].kind < COWP_SEGMENT_KINDS)
+			KUNIT_EXPECT_EQ_MSG(test, eng->segs.table[i].live, live[i], "segment %u", i);
+	kunit_kfree(test, live);
+}
+
+static u32 records(struct world *w)
+{
+	u32 count = 0, i;
+
+	for (i = 0; i < w->eng->index.run_count; i++)
+		count += w->eng->index.runs[i].records;
+	return count;
+}
+
+/* One record for each of @count chunks from @first on, in a run of its own. */
+static void write_run(struct world *w, u32 first, u32 count)
+{
+	u32 i;
+
+	for (i = first; i < first + count; i++) {
+		world_write(w, i);
+		world_settle(w);
+	}
+	KUNIT_ASSERT_EQ(w->port.test, world_message(w, COWP_MSG_CHECKPOINT, false, 0), 0);
+}
+
+/* Let merges that are due be made, and the pass of an idle volume. */
+static void rest(struct world *w)
+{
+	u32 i;
+
+	for (i = 0; i < 4; i++) {
+		world_advance(w, 1000);
+		world_settle(w);
+	}
+}
+
+static struct world *new_world(struct kunit *test, u32 chunks)
+{
+	struct world_setup setup = { .chunks = chunks, .mode = COWP_MODE_PROTECTED };
+	struct world *w = world_new(test, &setup);
+
+	kunit_leaf_records = 8;
+	kunit_node_keys = 4;
+	world_start(w, true);
+	return w;
+}
+
+static void runs_of_one_size_become_one(struct kunit *test)
+{
+	struct world *w = new_world(test, 200);
+	u32 i;
+
+	world_create(w);
+	for (i = 0; i < COWP_FAN_IN; i++)
+		write_run(w, i * 10, 10);
+	rest(w);
+	KUNIT_EXPECT_EQ(test, w->eng->index.run_count, 1);
+	KUNIT_EXPECT_EQ(test, records(w), COWP_FAN_IN * 10);
+	check_counts(w);
+	world_check(w);
+	world_crash(w);
+	world_start(w, false);
+	KUNIT_EXPECT_EQ(test, records(w), COWP_FAN_IN * 10);
+	world_check(w);
+	check_counts(w);
+	world_close(w);
+}
+
+/* Records of the current epoch are not merged with older ones. */
+static void current_epoch_stays_apart(struct kunit *test)
+{
+	struct world *w = new_world(test, 200);
+	u32 i;
+
+	world_create(w);
+	for (i = 0; i < COWP_FAN_IN - 1; i++)
+		write_run(w, i * 10, 10);
+	world_create(w);
+	for (i = 0; i < COWP_FAN_IN - 1; i++)
+		write_run(w, i * 10, 10);
+	rest(w);
+	KUNIT_EXPECT_EQ(test, w->eng->index.run_count, 2 * (COWP_FAN_IN - 1));
+	/* With the next epoch all are old. */
+	world_create(w);
+	rest(w);
+	KUNIT_EXPECT_EQ(test, w->eng->index.run_count, 1);
+	KUNIT_EXPECT_EQ(test, records(w), 2 * (COWP_FAN_IN - 1) * 10);
+	check_counts(w);
+	world_check(w);
+	world_close(w);
+}
+
+/* A snapshot in the middle goes: what only it read goes with it, once idle. */
+static void pass_drops_what_nobody_needs(struct kunit *test)
+{
+	struct world *w = new_world(test, 200);
+
+	world_create(w);
+	write_run(w, 0, 40);
+	world_create(w);
+	write_run(w, 20, 40);	/* 20..39 a second time */
+	world_create(w);
+	write_run(w, 0, 5);
+	KUNIT_EXPECT_EQ(test, world_delete(w, 2), 0);
+	rest(w);
+	/* Snapshot 1 reads 20..39 from its own epoch, 40..59 from the second. */
+	KUNIT_EXPECT_EQ(test, records(w), 40 + 20 + 5);
+	check_counts(w);
+	world_check(w);
+	world_crash(w);
+	world_start(w, false);
+	world_check(w);
+	check_counts(w);
+	world_close(w);
+}
+
+static void dead_runs_are_merged_into_nothing(struct kunit *test)
+{
+	struct world *w = new_world(test, 200);
+
+	world_create(w);
+	write_run(w, 0, 40);
+	world_create(w);
+	write_run(w, 20, 40);
+	KUNIT_EXPECT_EQ(test, world_delete(w, 1), 0);
+	rest(w);
+	KUNIT_EXPECT_EQ(test, records(w), 40);
+	check_counts(w);
+	world_check(w);
+	world_close(w);
+}
+
+/* Deletes in any order, in an area that is nearly full, for a long time. */
+static void rotation_leaks_nothing(struct kunit *test)
+{
+	struct world *w = new_world(test, 400);
+	u32 ids[4], used = 0, i, j;
+
+	for (i = 0; i < ARRAY_SIZE(ids); i++)
+		ids[i] = world_create(w);
+	for (i = 0; i < 60; i++) {
+		u32 at = i % 3;
+
+		for (j = 0; j < 100; j++) {
+			world_write(w, world_random(w, 400));
+			world_settle(w);
+		}
+		KUNIT_ASSERT_EQ(test, world_delete(w, ids[at]), 0);
+		for (; at + 1 < ARRAY_SIZE(ids); at++)
+			ids[at] = ids[at + 1];
+		ids[at] = world_create(w);
+		KUNIT_ASSERT_NE(test, ids[at], 0);
+		rest(w);
+		if (i == 20)
+			used = w->eng->status.used_chunks;
+		if (i > 20)
+			KUNIT_ASSERT_LE(test, w->eng->status.used_chunks, 2 * used);
+	}
+	KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_ACTIVE);
+	KUNIT_ASSERT_EQ(test, world_message(w, COWP_MSG_CHECKPOINT, false, 0), 0);
+	rest(w);
+	check_counts(w);
+	world_check(w);
+	world_close(w);
+}
+
+static void restore_sizes(struct kunit *test)
+{
+	kunit_leaf_records = COWP_BLOCK_SIZE;
+	kunit_node_keys = COWP_BLOCK_SIZE;
+}
+
+static struct kunit_case cases[] = {
+	KUNIT_CASE(runs_of_one_size_become_one),
+	KUNIT_CASE(current_epoch_stays_apart),
+	KUNIT_CASE(pass_drops_what_nobody_needs),
+	KUNIT_CASE(dead_runs_are_merged_into_nothing),
+	KUNIT_CASE(rotation_leaks_nothing),
+	{}
+};
+
+static struct kunit_suite suite = {
+	.name = "cowprotect-merge",
+	.exit = restore_sizes,
+	.test_cases = cases,
+};
+
+kunit_test_suite(suite);
