@@ -557,6 +557,7 @@ enum cowp_mover_state {
  * struct cowp_mover - moves chunks to segments of their own (move.c)
  * @state:	enum cowp_mover_state
  * @fua:	its writes are durable when they end
+ * @hung:	one of its I/Os was given up
  * @error:	of a write, or -EBADMSG: a chunk could not be read
  * @segment:	the open one, or COWP_NO_SEGMENT
  * @slot:	next one
@@ -576,6 +577,7 @@ enum cowp_mover_state {
 struct cowp_mover {
 	u8 state;
 	bool fua;
+	bool hung;
 	int error;
 	u32 segment;
 	u32 slot;
@@ -1089,6 +1091,7 @@ bool cowp_merge_has(const struct cowp_merge *m, u32 run);
 void cowp_merge_published(struct cowp_engine *eng);
 void cowp_merge_forget(struct cowp_engine *eng);
 void cowp_merge_again(struct cowp_engine *eng);
+bool cowp_merge_stuck(const struct cowp_merge *m);
 
 /* move.c */
 int cowp_mover_init(struct cowp_engine *eng, struct cowp_mover *mv);

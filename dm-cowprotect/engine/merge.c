@@ -454,6 +454,19 @@ static void drain(struct cowp_engine *eng)
 	m->state = COWP_MERGE_IDLE;
 }
 
+/* Is it waiting for I/O that was given up, and may never end? */
+bool cowp_merge_stuck(const struct cowp_merge *m)
+{
+	u32 i;
+
+	if (m->state != COWP_MERGE_DRAIN)
+		return false;
+	for (i = 0; i < m->inputs; i++)
+		if (m->cursor[i].io->in_flight && m->cursor[i].io->abandoned)
+			return true;
+	return m->out.hung || m->mover.hung || (m->flush_io->in_flight && m->flush_io->abandoned);
+}
+
 /*
  * cowp_merge_forget - the index is empty, or nobody needs what is in it
  */
@@ -549,9 +562,11 @@ bool cowp_merge_start(struct cowp_engine *eng, const u32 *wanted, u32 count)
 	return true;
 }
 
-/* May merges go on in this phase? */
+/* May merges go on?  Behind a clean end the area may be another activation's. */
 static bool may_merge(struct cowp_engine *eng)
 {
+	if (!eng->loaded || eng->closed || eng->cp.want_clean || eng->cp.clean)
+		return false;
 	switch (eng->phase) {
 	case COWP_PHASE_ACTIVE:
 	case COWP_PHASE_WAIT_ROOM:
@@ -581,8 +596,7 @@ u64 cowp_merge_run(struct cowp_engine *eng)
 		else if (m->mover.error)
 			stop(eng);	/* without that chunk's segment it goes on */
 	}
-	if (m->state == COWP_MERGE_IDLE && may_merge(eng) && eng->loaded &&
-	    !eng->index.dropping) {
+	if (m->state == COWP_MERGE_IDLE && may_merge(eng) && !eng->index.dropping) {
 		if (eng->now < m->retry_at)
 			return m->retry_at;
 		cowp_reclaim_choose(eng);

@@ -20,7 +20,9 @@ static void move_ended(struct cowp_engine *eng, struct cowp_io *io)
 
 	if (!io->in_flight)
 		mv->outstanding--;
-	else if (io->op == COWP_WRITE)
+	else
+		mv->hung = true;
+	if (io->in_flight && io->op == COWP_WRITE)
 		eng->segs.table[mv->segment].hung = true;
 	/* What cannot be read is found by verify_chunks(). */
 	if (io->error && (io->op == COWP_WRITE || io->in_flight) && !cowp_io_late(io))
@@ -275,6 +277,7 @@ void cowp_mover_rewind(struct cowp_engine *eng, struct cowp_mover *mv)
 	if (mv->segment != COWP_NO_SEGMENT && eng->segs.table[mv->segment].hung)
 		mv->segment = COWP_NO_SEGMENT;
 	mv->state = COWP_MOVER_GATHER;
+	mv->hung = false;
 	mv->entries = 0;
 	mv->count = 0;
 	mv->error = 0;

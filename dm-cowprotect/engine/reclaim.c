@@ -265,7 +265,9 @@ bool cowp_reclaim_pending(const struct cowp_engine *eng)
 {
 	const struct cowp_index *x = &eng->index;
 
-	return !x->reclaim.vain && (x->run_count || x->merge.state != COWP_MERGE_IDLE);
+	if (x->reclaim.vain || cowp_merge_stuck(&x->merge))
+		return false;
+	return x->run_count || x->merge.state != COWP_MERGE_IDLE;
 }
 
 /* When it may be time for a pass, if nothing happens before. */
