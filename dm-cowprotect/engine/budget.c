@@ -8,9 +8,6 @@
 #include "budget.h"
 #include "recovery.h"
 
-/* Merging has buffers of a fixed size. */
-#define MERGE_BYTES	(2U << 20)
-
 /* Beyond this the kernel's allocator maps single pages. */
 #define LARGEST_PIECE	(4U << 20)
 
@@ -87,12 +84,31 @@ static u64 cache(const struct cowp_config *cfg)
 	       cfg->cache_blocks * io_with_blocks(1);
 }
 
-static u64 index_and_builder(u32 records)
+static u64 writer(u32 leaves)
 {
-	u32 leaves = DIV_ROUND_UP(records, cowp_leaf_records());
+	return cowp_footprint(leaves * sizeof(u64)) + 2 * io_with_blocks(COWP_RUN_WINDOW);
+}
 
+static u64 index_and_flush(u32 records)
+{
 	return cowp_footprint(COWP_MAX_FRAGMENTS * sizeof(struct cowp_fragment)) +
-	       cowp_footprint(leaves * sizeof(u64)) + 2 * io_with_blocks(COWP_RUN_WINDOW);
+	       writer(DIV_ROUND_UP(records, cowp_leaf_records()));
+}
+
+static u64 mover(const struct cowp_config *cfg)
+{
+	u32 chunk = cfg->chunk_blocks;
+	u32 count = max(COWP_MOVE_BLOCKS / chunk, 1U);
+
+	return cowp_footprint(count * sizeof(struct cowp_move)) +
+	       cowp_io_footprint(count * chunk) + 2 * io_with_blocks(1) +
+	       count * (io_with_blocks(chunk) + cowp_footprint(chunk * sizeof(u32)));
+}
+
+static u64 merge(const struct cowp_config *cfg)
+{
+	return cowp_io_footprint(0) + COWP_MAX_RUNS * io_with_blocks(COWP_MERGE_WINDOW) +
+	       writer(COWP_MERGE_LEAVES) + mover(cfg) + cowp_footprint(sizeof(struct cowp_choice));
 }
 
 static u64 segment_table(u32 segments)
@@ -152,13 +168,13 @@ void cowp_budget(struct cowp_budget *b, const struct cowp_config *cfg, u32 segme
 	b->bytes[COWP_BUDGET_MEMTABLES] = 2 * cowp_memtable_bytes(records);
 	b->bytes[COWP_BUDGET_BITS] = bits(cfg);
 	b->bytes[COWP_BUDGET_CACHE] = cache(cfg);
-	b->bytes[COWP_BUDGET_INDEX] = index_and_builder(records);
+	b->bytes[COWP_BUDGET_INDEX] = index_and_flush(records);
 	b->bytes[COWP_BUDGET_SEGMENTS] = segment_table(segments);
 	b->bytes[COWP_BUDGET_MANIFEST] = manifest(segments);
 	b->bytes[COWP_BUDGET_COPIES] = copies(cfg);
 	b->bytes[COWP_BUDGET_LOG] = log_and_lanes();
 	b->bytes[COWP_BUDGET_RECOVERY] = recovery(cfg, records);
-	b->bytes[COWP_BUDGET_MERGE] = MERGE_BYTES;
+	b->bytes[COWP_BUDGET_MERGE] = merge(cfg);
 	b->bytes[COWP_BUDGET_READERS] = cowp_readers_footprint(cfg->chunk_blocks);
 	b->bytes[COWP_BUDGET_SHELL] = COWP_SHELL_BYTES;
 	b->total = 0;

@@ -65,10 +65,10 @@ struct cowp_segment {
 	u32 live;
 	s32 change;
 	u8 kind;
-	bool freeing;
-	bool hung;
-	bool emptying;
-	bool pinned;
+	bool freeing : 1;
+	bool hung : 1;
+	bool emptying : 1;
+	bool pinned : 1;
 };
 
 enum cowp_listed_state {
@@ -655,7 +655,11 @@ enum cowp_pass_stage {
 	COWP_PASS_YOUNG,	/* and those of the current epoch, to move chunks */
 };
 
-struct choice;
+/* Runs to be merged. */
+struct cowp_choice {
+	u32 run[COWP_MAX_RUNS];
+	u32 count;
+};
 
 /**
  * struct cowp_reclaim - what is merged, and when (reclaim.c)
@@ -676,7 +680,7 @@ struct cowp_reclaim {
 	bool vain;
 	u32 free_before;
 	u32 failures;
-	struct choice *choice;
+	struct cowp_choice *choice;
 };
 
 struct cowp_index {

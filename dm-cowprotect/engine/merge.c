@@ -614,7 +614,6 @@ u64 cowp_merge_run(struct cowp_engine *eng)
 int cowp_merge_init(struct cowp_engine *eng)
 {
 	struct cowp_merge *m = &eng->index.merge;
-	u32 leaves = min(COWP_MERGE_LEAVES, COWP_MAX_SEGMENT_BLOCKS);
 	u32 i, j;
 
 	m->flush_io = cowp_alloc_io(eng, 0, flushed);
@@ -639,7 +638,7 @@ int cowp_merge_init(struct cowp_engine *eng)
 	}
 	if (cowp_mover_init(eng, &m->mover))
 		return -ENOMEM;
-	return cowp_writer_init(eng, &m->out, leaves);
+	return cowp_writer_init(eng, &m->out, COWP_MERGE_LEAVES);
 }
 
 void cowp_merge_exit(struct cowp_engine *eng)

@@ -34,13 +34,8 @@ static u32 tier_of(const struct cowp_engine *eng, const struct cowp_run *r)
 
 /* ---- choosing ---- */
 
-struct choice {
-	u32 run[COWP_MAX_RUNS];
-	u32 count;
-};
-
 /* Runs that no snapshot needs anything of. */
-static void choose_dead(struct cowp_engine *eng, struct choice *c)
+static void choose_dead(struct cowp_engine *eng, struct cowp_choice *c)
 {
 	const struct cowp_index *x = &eng->index;
 	u32 oldest = cowp_snapshot_oldest(eng);
@@ -53,7 +48,7 @@ static void choose_dead(struct cowp_engine *eng, struct choice *c)
 }
 
 /* All of a class up to a tier. */
-static void choose_tier(struct cowp_engine *eng, bool young, u32 tier, struct choice *c)
+static void choose_tier(struct cowp_engine *eng, bool young, u32 tier, struct cowp_choice *c)
 {
 	const struct cowp_index *x = &eng->index;
 	u32 i;
@@ -68,7 +63,7 @@ static void choose_tier(struct cowp_engine *eng, bool young, u32 tier, struct ch
 }
 
 /* The lowest tier with so many runs, of either class. */
-static bool choose_crowded(struct cowp_engine *eng, u32 crowd, struct choice *c)
+static bool choose_crowded(struct cowp_engine *eng, u32 crowd, struct cowp_choice *c)
 {
 	u32 tier, young;
 
@@ -203,7 +198,7 @@ static void next_stage(struct cowp_engine *eng)
 void cowp_reclaim_choose(struct cowp_engine *eng)
 {
 	struct cowp_reclaim *r = &eng->index.reclaim;
-	struct choice *c = r->choice;
+	struct cowp_choice *c = r->choice;
 
 	r->serving = false;
 	choose_dead(eng, c);

@@ -630,7 +630,7 @@ static void body_has_room_for_everything(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, cowp_section_bytes(COWP_SECTION_SEGMENTS), 16);
 	for (i = 0; i < ARRAY_SIZE(segments); i++)
 		KUNIT_EXPECT_EQ(test, cowp_body_max(segments[i]),
-				DIV_ROUND_UP(1024, 42) + DIV_ROUND_UP(1024, 63) +
+				DIV_ROUND_UP(1024, 42) + DIV_ROUND_UP(2048, 63) +
 				DIV_ROUND_UP(1024, 504) + DIV_ROUND_UP(segments[i], 252));
 }
 
