@@ -128,6 +128,18 @@ int area_read(const struct area *a, u64 block, u32 count, void *to)
 	return 0;
 }
 
+u64 area_hole_end(const struct area *a, u64 block)
+{
+	off_t data;
+
+	if (a->device || block >= a->blocks)
+		return block;
+	data = lseek(a->fd, (off_t)block << COWP_BLOCK_SHIFT, SEEK_DATA);
+	if (data < 0)
+		return errno == ENXIO ? a->blocks : block;
+	return (u64)data >> COWP_BLOCK_SHIFT;
+}
+
 bool area_same(const struct area *a, const struct area *b)
 {
 	return a->device == b->device && a->id[0] == b->id[0] && a->id[1] == b->id[1];

@@ -41,6 +41,12 @@ void area_close(struct area *a);
 /* Read whole blocks.  Returns 0 or -errno; beyond the end -EIO. */
 int area_read(const struct area *a, u64 block, u32 count, void *to);
 
+/*
+ * The first block from @block on that is not in a hole of the file: @block
+ * itself where there is none, as on a device.
+ */
+u64 area_hole_end(const struct area *a, u64 block);
+
 /* The same device or file. */
 bool area_same(const struct area *a, const struct area *b);
 

@@ -17,12 +17,14 @@
 
 /**
  * struct usage - what points into a segment
+ * @found:	records of published fragments that name it, dead ones too
  * @records:	index records of published fragments
  * @fragments:	that lie in it
  * @replayed:	records that a recovery would take from its summaries
  * @slots:	bit map of the data slots that records use, made on demand
  */
 struct usage {
+	u32 found;
 	u32 records;
 	u32 fragments;
 	u32 replayed;
@@ -51,7 +53,14 @@ struct found_record {
 	u64 block;
 };
 
-#define RECORD_BATCH	65536U	/* records looked at together, in the order of their places */
+/*
+ * Records looked at together, in the order of their places: 128 MiB, and as much
+ * again while they are sorted.  The largest part of the memory that a check of a
+ * large area takes.
+ */
+#ifndef RECORD_BATCH
+#define RECORD_BATCH	(4U << 20)
+#endif
 
 /*
  * struct check - a run of the check
@@ -73,6 +82,8 @@ struct found_record {
  * @pending, @pending_count: records to be looked at
  * @pending_log: they are from the log
  * @chunks:	buffer of CHUNKS_BLOCKS
+ * @zero_crc:	checksum of a chunk of zeros
+ * @hole:	[from, to) blocks known to be a hole
  * @records, @bytes: done so far
  * @expected:	records altogether
  * @told:	when progress was told, milliseconds
@@ -100,6 +111,8 @@ struct check {
 	u32 pending_count;
 	bool pending_log;
 	u8 *chunks;
+	u32 zero_crc;
+	u64 hole[2];
 	u64 records;
 	u64 bytes;
 	u64 expected;
@@ -138,6 +151,9 @@ void records_init(struct check *c);
 void records_exit(struct check *c);
 void records_add(struct check *c, const struct cowp_rec *rec, u64 block);
 void records_flush(struct check *c);
+
+/* The segments [from, to) have had all their records of fragments. */
+void records_forget(struct check *c, u32 from, u32 to);
 
 /*
  * chunk_read - read the chunk in a slot and compute its checksum

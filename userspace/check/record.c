@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where records point to.  They come in the order of their keys and are looked
- * at in that of their places, many together, so that the disk is read forwards.
+ * Where records point to.  They are looked at in the order of their places, many
+ * together, so that the disk is read forwards and each summary once.
  *
  * A record older than the oldest snapshot is dead: nobody needs it, its segment
  * may have been freed and used again since.  It stays in its fragment until
@@ -9,10 +9,17 @@
  */
 #include "check.h"
 
-void records_init(struct check *c)
+void records_forget(struct check *c, u32 from, u32 to)
 {
-	c->pending = xcalloc(RECORD_BATCH, sizeof(*c->pending));
-	c->chunks = xcalloc(max(CHUNKS_BLOCKS, COWP_MAX_CHUNK_BLOCKS), COWP_BLOCK_SIZE);
+	u32 i;
+
+	/* A listed segment's slots are looked at again with the log's records. */
+	for (i = from; i < to; i++) {
+		if (c->man.segments[i].kind == COWP_SEGMENT_LISTED)
+			continue;
+		free(c->use[i].slots);
+		c->use[i].slots = NULL;
+	}
 }
 
 void records_exit(struct check *c)
@@ -35,6 +42,13 @@ static u32 crc_of(const struct check *c, const u8 *data)
 	for (i = 0; i < c->man.geo.chunk_blocks; i++)
 		csum[i] = port_crc32c(~0U, data + (size_t)i * COWP_BLOCK_SIZE, COWP_BLOCK_SIZE);
 	return cowp_chunk_crc(csum, c->man.geo.chunk_blocks);
+}
+
+void records_init(struct check *c)
+{
+	c->pending = xcalloc(RECORD_BATCH, sizeof(*c->pending));
+	c->chunks = xcalloc(max(CHUNKS_BLOCKS, COWP_MAX_CHUNK_BLOCKS), COWP_BLOCK_SIZE);
+	c->zero_crc = crc_of(c, c->chunks);
 }
 
 int chunk_read(struct check *c, u32 segment, u32 slot, u32 *crc)
@@ -216,13 +230,13 @@ static u64 data_block(const struct check *c, const struct found_record *f)
 	return cowp_slot_block(&c->man.geo, p.segment, p.slot);
 }
 
-static void judge_data(struct check *c, const struct found_record *f, const u8 *data, int error)
+static void judge_data(struct check *c, const struct found_record *f, u32 crc, int error)
 {
 	if (error)
 		finding(&c->findings, data_block(c, f),
 			"content of " RECORD_FMT ": %s; snapshots cannot read it",
 			RECORD_ARGS(f), strerror(-error));
-	else if (crc_of(c, data) != f->rec.crc)
+	else if (crc != f->rec.crc)
 		finding(&c->findings, data_block(c, f),
 			"content of " RECORD_FMT
 			" does not match its checksum; snapshots cannot read it",
@@ -238,11 +252,22 @@ static void check_data(struct check *c, const struct found_record *f, u32 count)
 
 	for (i = 0; i < count; i++) {
 		u8 *data = check_slot_data(c, i * blocks);
+		int one = !error ? 0 : area_read(c->area, data_block(c, &f[i]), blocks, data);
 
-		judge_data(c, &f[i], data, !error ? 0 :
-			   area_read(c->area, data_block(c, &f[i]), blocks, data));
+		judge_data(c, &f[i], one ? 0 : crc_of(c, data), one);
 	}
-	c->bytes += (u64)count * blocks * COWP_BLOCK_SIZE;
+}
+
+/* A chunk that the file has no blocks for: zeros, without reading them. */
+static bool in_hole(struct check *c, const struct found_record *f)
+{
+	u64 block = data_block(c, f), end = block + c->man.geo.chunk_blocks;
+
+	if (block < c->hole[0] || block >= c->hole[1]) {
+		c->hole[0] = block;
+		c->hole[1] = area_hole_end(c->area, block);
+	}
+	return end <= c->hole[1];
 }
 
 static void check_contents(struct check *c, u32 count)
@@ -251,11 +276,19 @@ static void check_contents(struct check *c, u32 count)
 	u32 i, n;
 
 	for (i = 0; i < count; i += n) {
-		for (n = 1; i + n < count && n < most; n++)
-			if (data_block(c, &c->pending[i + n]) !=
-			    data_block(c, &c->pending[i]) + (u64)n * c->man.geo.chunk_blocks)
-				break;
-		check_data(c, &c->pending[i], n);
+		n = 1;
+		if (in_hole(c, &c->pending[i])) {
+			judge_data(c, &c->pending[i], c->zero_crc, 0);
+		} else {
+			for (; i + n < count && n < most; n++)
+				if (data_block(c, &c->pending[i + n]) !=
+				    data_block(c, &c->pending[i]) +
+				    (u64)n * c->man.geo.chunk_blocks ||
+				    in_hole(c, &c->pending[i + n]))
+					break;
+			check_data(c, &c->pending[i], n);
+		}
+		c->bytes += (u64)n * c->man.geo.chunk_blocks * COWP_BLOCK_SIZE;
 		progress(c, c->pending_log ? "log records" : "records");
 	}
 }

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The blocks of every fragment: each for itself, then against the blocks below and the manifest. */
+/*
+ * The blocks of every fragment: each for itself, then against the blocks below
+ * and the manifest; then the records, so many segments at a time that what
+ * points into them fits in memory.
+ */
 #include "check.h"
 
 struct tree {
@@ -31,33 +35,49 @@ static u32 expected_count(const struct cowp_fragment *f, u32 level, u32 index)
 	return min(below - first, room);
 }
 
-static bool read_block(struct tree *t, u32 level, u32 index)
+/* Returns NULL, or what is wrong with the block. */
+static const char *get_block(struct check *c, const struct cowp_fragment *f, u32 level, u32 index,
+			     struct cowp_run_block *block)
 {
-	struct check *c = t->c;
 	u32 blocks;
-	u64 nr = fragment_level(t->f, level, &blocks) + index;
-	int error = area_read(c->area, nr, 1, t->block);
+	u64 nr = fragment_level(f, level, &blocks) + index;
+	int error = area_read(c->area, nr, 1, block);
 	const char *bad;
 
 	bad = error ? strerror(-error) :
-		      cowp_check_header(t->block, COWP_MAGIC_RUN, c->man.super.uuid, nr);
-	if (!bad && le32_to_cpu(t->block->header.incarnation) != t->f->incarnation)
+		      cowp_check_header(block, COWP_MAGIC_RUN, c->man.super.uuid, nr);
+	if (!bad && le32_to_cpu(block->header.incarnation) != f->incarnation)
 		bad = "incarnation";
-	if (!bad && le16_to_cpu(t->block->level) != level)
+	if (!bad && le16_to_cpu(block->level) != level)
 		bad = "level";
-	if (!bad && le32_to_cpu(t->block->index) != index)
+	if (!bad && le32_to_cpu(block->index) != index)
 		bad = "number in its level";
-	if (!bad && le16_to_cpu(t->block->count) != expected_count(t->f, level, index))
+	if (!bad && le16_to_cpu(block->count) != expected_count(f, level, index))
 		bad = "number of records or keys";
+	return bad;
+}
+
+static bool read_block(struct tree *t, u32 level, u32 index)
+{
+	u32 blocks;
+	u64 nr = fragment_level(t->f, level, &blocks) + index;
+	const char *bad = get_block(t->c, t->f, level, index, t->block);
+
 	if (!bad) {
-		check_session(c, t->block, nr, "index block");
+		check_session(t->c, t->block, nr, "index block");
 		return true;
 	}
-	finding(&c->findings, nr,
+	finding(&t->c->findings, nr,
 		"index block of the fragment at %llu, level %u, number %u: %s; snapshot reads through it fail",
 		t->f->block, level, index, bad);
 	t->broken = true;
 	return false;
+}
+
+/* The segment that it names; one more than there are stands for impossible ones. */
+static u32 named_segment(const struct check *c, const struct cowp_rec *rec)
+{
+	return min(cowp_place_of(rec->location).segment, c->man.segment_count);
 }
 
 static void check_leaf(struct tree *t, u32 index)
@@ -85,9 +105,9 @@ static void check_leaf(struct tree *t, u32 index)
 		t->records++;
 		t->min_epoch = min(t->min_epoch, epoch);
 		t->max_epoch = max(t->max_epoch, epoch);
-		/* What a merge has taken elsewhere. */
+		/* Below is what a merge has taken elsewhere. */
 		if (rec.key >= t->f->first_key)
-			records_add(t->c, &rec, nr);
+			t->c->use[named_segment(t->c, &rec)].found++;
 	}
 }
 
@@ -156,30 +176,83 @@ static void check_totals(struct tree *t)
 			f->block, f->min_epoch, f->max_epoch, t->min_epoch, t->max_epoch);
 }
 
+static void check_tree(struct tree *t, struct cowp_fragment *f)
+{
+	t->f = f;
+	t->keys = xcalloc(f->leaves, sizeof(*t->keys));
+	t->broken = false;
+	t->any = false;
+	t->records = 0;
+	t->min_epoch = COWP_MAX_EPOCH;
+	t->max_epoch = 0;
+	check_leaves(t);
+	check_nodes(t);
+	check_totals(t);
+	free(t->keys);
+}
+
+/* The records that name the segments [from, to). */
+static void check_records(struct check *c, u32 from, u32 to, struct cowp_run_block *leaf)
+{
+	u32 i, index, pos, blocks;
+
+	for (i = 0; i < c->man.fragment_count; i++) {
+		const struct cowp_fragment *f = &c->man.fragments[i];
+
+		for (index = 0; index < f->leaves; index++) {
+			/* What is wrong with it was told. */
+			if (get_block(c, f, 0, index, leaf))
+				continue;
+			for (pos = 0; pos < le16_to_cpu(leaf->count); pos++) {
+				struct cowp_rec rec;
+				u32 segment;
+
+				cowp_rec_decode(&rec, &leaf->records[pos]);
+				segment = named_segment(c, &rec);
+				if (rec.key >= f->first_key && segment >= from && segment < to)
+					records_add(c, &rec, fragment_level(f, 0, &blocks) + index);
+			}
+			progress(c, "records");
+		}
+	}
+	records_flush(c);
+	records_forget(c, from, min(to, c->man.segment_count));
+}
+
+static void check_all_records(struct check *c, struct cowp_run_block *leaf)
+{
+	u32 from, to, count;
+
+	for (from = 0; from <= c->man.segment_count; from = to) {
+		count = c->use[from].found;
+		for (to = from + 1; to <= c->man.segment_count; to++) {
+			if (c->use[to].found > RECORD_BATCH - min(count, RECORD_BATCH))
+				break;
+			count += c->use[to].found;
+		}
+		if (count)
+			check_records(c, from, to, leaf);
+	}
+}
+
 void check_runs(struct check *c)
 {
 	struct tree t = { .c = c };
+	bool *broken = xcalloc(c->man.fragment_count, sizeof(*broken));
 	u32 i;
 
 	t.block = xcalloc(1, COWP_BLOCK_SIZE);
 	for (i = 0; i < c->man.fragment_count; i++) {
-		t.f = &c->man.fragments[i];
-		t.keys = xcalloc(t.f->leaves, sizeof(*t.keys));
-		t.broken = false;
-		t.any = false;
-		t.records = 0;
-		t.min_epoch = COWP_MAX_EPOCH;
-		t.max_epoch = 0;
-		check_leaves(&t);
-		check_nodes(&t);
-		check_totals(&t);
-		free(t.keys);
-		/* keys.c merges what is in order only. */
-		if (t.broken)
-			c->man.fragments[i].records = 0;
+		check_tree(&t, &c->man.fragments[i]);
+		broken[i] = t.broken;
 	}
+	check_all_records(c, t.block);
+	/* keys.c merges what is in order only. */
+	for (i = 0; i < c->man.fragment_count; i++)
+		if (broken[i])
+			c->man.fragments[i].records = 0;
+	free(broken);
 	free(t.block);
-	records_flush(c);
 	c->pending_log = true;
 	for (i = 0; i < c->log_count; i++)
 		records_add(c, &c->log[i].rec, c->log[i].block);

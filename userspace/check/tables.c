@@ -197,7 +197,8 @@ void check_tables(struct check *c)
 	u32 i;
 
 	c->oldest = m->snapshot_count ? m->snapshots[0].id : COWP_MAX_EPOCH + 1;
-	c->use = xcalloc(m->segment_count, sizeof(*c->use));
+	/* One more for records that name none of them. */
+	c->use = xcalloc(m->segment_count + 1, sizeof(*c->use));
 	for (i = 0; i < m->segment_count; i++)
 		check_segment(c, i);
 	check_open_list(c);
