@@ -80,6 +80,7 @@ class Results:
         self.times = collections.defaultdict(list)   # (devices, target, n, load, depth): [us]
         self.counts = collections.defaultdict(dict)  # likewise: {what: value}
         self.values = collections.defaultdict(list)  # (devices, target, n, what, unit): [value]
+        self.micros = collections.defaultdict(list)  # (where, what): [(rate, instructions)]
         self.scales = collections.defaultdict(list)  # (devices, target, load, writers): [iops]
 
     def add(self, line):
@@ -98,6 +99,12 @@ class Results:
         elif kind == "value":
             devices, target, number, what, value, unit = words[1:]
             self.values[devices, target, int(number), what, unit].append(float(value))
+        elif kind in ("micro", "here-micro"):
+            # An instruction takes a nanosecond in the machine that counts them
+            what, rate, instructions = words[1], float(words[2]), words[3]
+            if kind == "micro":
+                instructions = f"{1e9 / rate:.0f}"
+            self.micros[kind, what].append((rate, instructions))
         elif kind == "scale":
             devices, target, load, writers, repetition, iops = words[1:]
             if int(repetition):
@@ -170,6 +177,18 @@ class Results:
         if len(table.rows) > 1:
             yield table
 
+    def micro_tables(self):
+        table = Table("The engine alone, in userspace", ["where", "operation",
+                                                         "operations a second",
+                                                         "instructions an operation"])
+        for (where, what), figures in self.micros.items():
+            rate, instructions = sorted(figures[1:] or figures)[-1]
+            counted = where == "micro"
+            table.add("instruction-counted machine" if counted else "this machine", what,
+                      "-" if counted else f"{rate:.0f}", instructions)
+        if len(table.rows) > 1:
+            yield table
+
     def scale_tables(self):
         if not self.scales:
             return
@@ -185,7 +204,7 @@ class Results:
 
     def tables(self):
         return [*self.time_tables(), *self.count_tables(), *self.value_tables(),
-                *self.scale_tables()]
+                *self.scale_tables(), *self.micro_tables()]
 
     def json(self):
         return {
@@ -198,6 +217,9 @@ class Results:
             "values": [{"devices": d, "target": t, "snapshots": n, "what": w, "unit": u,
                         "values": values}
                        for (d, t, n, w, u), values in self.values.items()],
+            "engine": [{"where": "counted" if w == "micro" else "here", "operation": what,
+                        "rate": rate, "instructions": n}
+                       for (w, what), figures in self.micros.items() for rate, n in figures],
             "scaling": [{"devices": d, "target": t, "load": l, "threads": n, "iops": iops}
                         for (d, t, l, n), iops in self.scales.items()],
         }

@@ -26,7 +26,7 @@ wanted()
 # The checksum as the module's soft dependency has it
 modprobe crc32c-intel
 mkdir -p $logs
-devices "$kind"
+[ "$kind" = engine ] || devices "$kind"
 
 case $kind in
 ram | null | null-flush)
@@ -47,6 +47,9 @@ virtio | virtio-4k | null-4k)
 	counts snapshot 1
 	counts snapshot 8
 	counts thin 1
+	;;
+engine)
+	micro 3
 	;;
 smp)
 	scaling linear 0
