@@ -389,7 +389,8 @@ void model_observe(struct sim *s)
 			all_gone(m);
 			m->lost = false;
 			m->marked = false;
-			m->may_lose = false;
+			/* A fault that came while it was lost still stands. */
+			m->may_lose = m->faulty && m->may_normal;
 		}
 		if (st->state == COWP_STATE_BLOCKED)
 			stats_count(s->stats, STAT_BLOCKED);
