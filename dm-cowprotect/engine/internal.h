@@ -667,6 +667,7 @@ struct cowp_choice {
  * @stage:	of the pass: enum cowp_pass_stage
  * @serving:	the merge is the pass's
  * @emptying:	segments that the pass empties
+ * @pinned:	a chunk could not be moved: without its segment a pass may do better
  * @vain:	the last pass gained nothing, nor would another one
  * @free_before: segments when the pass began
  * @failures:	merges given up in a row
@@ -677,6 +678,7 @@ struct cowp_reclaim {
 	u8 stage;
 	bool serving;
 	u32 emptying;
+	bool pinned;
 	bool vain;
 	u32 free_before;
 	u32 failures;
@@ -1103,6 +1105,7 @@ void cowp_mover_exit(struct cowp_engine *eng, struct cowp_mover *mv);
 bool cowp_mover_wants(struct cowp_engine *eng, const struct cowp_rec *rec);
 bool cowp_mover_take(struct cowp_engine *eng, struct cowp_mover *mv, struct cowp_rec *rec);
 bool cowp_mover_run(struct cowp_engine *eng, struct cowp_mover *mv, bool all);
+u32 cowp_mover_slots(const struct cowp_engine *eng, const struct cowp_mover *mv);
 bool cowp_mover_holds(const struct cowp_engine *eng, u32 segment);
 void cowp_mover_mark(struct cowp_mover *mv);
 void cowp_mover_rewind(struct cowp_engine *eng, struct cowp_mover *mv);

@@ -55,6 +55,7 @@ static void give_up_run(struct cowp_engine *eng, struct cowp_cursor *c)
 
 /*
  * cowp_merge_again - the operator says that the area is repaired: try all runs
+ *		      and segments
  */
 void cowp_merge_again(struct cowp_engine *eng)
 {
@@ -63,6 +64,8 @@ void cowp_merge_again(struct cowp_engine *eng)
 
 	for (i = 0; i < x->fragment_count; i++)
 		x->fragments[i].unreadable = false;
+	for (i = 0; i < eng->segs.count; i++)
+		eng->segs.table[i].pinned = false;
 	x->merge.retry_at = 0;
 	cowp_runs_update(x);
 	cowp_reclaim_changed(eng, false);

@@ -41,11 +41,17 @@ static void submit(struct cowp_engine *eng, struct cowp_mover *mv, struct cowp_i
 
 /* ---- taking in ---- */
 
+/* How many chunks the open segment still takes. */
+u32 cowp_mover_slots(const struct cowp_engine *eng, const struct cowp_mover *mv)
+{
+	if (mv->segment == COWP_NO_SEGMENT || mv->home == eng->geo.homes)
+		return 0;
+	return eng->geo.slots - mv->slot;
+}
+
 static bool open_segment(struct cowp_engine *eng, struct cowp_mover *mv)
 {
-	const struct cowp_geometry *g = &eng->geo;
-
-	if (mv->segment != COWP_NO_SEGMENT && mv->slot < g->slots && mv->home < g->homes)
+	if (cowp_mover_slots(eng, mv))
 		return true;
 	if (eng->segs.free + eng->segs.ready <= eng->segs.reserve_merge)
 		return false;
@@ -163,6 +169,7 @@ static bool verify_chunks(struct cowp_engine *eng, struct cowp_mover *mv)
 		if (move->io->error ||
 		    cowp_chunk_crc(move->io->csum, blocks) != move->from.crc) {
 			eng->segs.table[cowp_place_of(move->from.location).segment].pinned = true;
+			eng->index.reclaim.pinned = true;
 			good = false;
 		}
 		for (j = 0; blocks > 1 && j < blocks; j++)

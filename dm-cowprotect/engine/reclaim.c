@@ -128,13 +128,13 @@ static void choose_segments(struct cowp_engine *eng)
 {
 	struct cowp_segments *s = &eng->segs;
 	struct cowp_reclaim *r = &eng->index.reclaim;
-	u64 budget, left;
+	u32 open = cowp_mover_slots(eng, &eng->index.merge.mover);
+	u64 budget = open, left;
 	u32 grade, i;
 
 	r->emptying = 0;
-	if (s->free + s->ready <= s->reserve_merge)
-		return;
-	budget = (u64)(s->free + s->ready - s->reserve_merge) * eng->geo.slots;
+	if (s->free + s->ready > s->reserve_merge)
+		budget += (u64)(s->free + s->ready - s->reserve_merge) * eng->geo.slots;
 	left = budget;
 	for (grade = 0; grade < GRADES; grade++)
 		for (i = 0; i < s->count; i++) {
@@ -144,7 +144,8 @@ static void choose_segments(struct cowp_engine *eng)
 			left -= s->table[i].live;
 			r->emptying++;
 		}
-	if (r->emptying > DIV_ROUND_UP_ULL(budget - left, eng->geo.slots))
+	/* Those that the open segment takes need no other. */
+	if (r->emptying > DIV_ROUND_UP_ULL(budget - min(left + open, budget), eng->geo.slots))
 		return;
 	for (i = 0; i < s->count; i++)
 		s->table[i].emptying = false;
@@ -159,6 +160,7 @@ static void begin_pass(struct cowp_engine *eng)
 
 	r->stage = COWP_PASS_OLD;
 	r->dead = false;
+	r->pinned = false;
 	r->free_before = room_of(eng);
 	if (is_short(eng))
 		choose_segments(eng);
@@ -171,7 +173,7 @@ static void end_pass(struct cowp_engine *eng)
 
 	eng->again = true;
 	r->stage = COWP_PASS_NONE;
-	r->vain = !r->dead && room_of(eng) <= r->free_before;
+	r->vain = !r->dead && !r->pinned && room_of(eng) <= r->free_before;
 	if (!r->emptying)
 		return;
 	r->emptying = 0;

@@ -301,6 +301,7 @@ void cowp_segments_reap(struct cowp_engine *eng)
 			if (s->table[i].kind != COWP_SEGMENT_LIMBO_WAIT)
 				continue;
 			s->table[i].kind = COWP_SEGMENT_FREE;
+			s->table[i].pinned = false;
 			s->limbo--;
 			s->free++;
 		}

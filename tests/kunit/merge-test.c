@@ -205,6 +205,61 @@ static void rotation_leaks_nothing(struct kunit *test)
 	world_close(w);
 }
 
+static u64 bad_sector;
+
+/* The first chunk that is to be moved can never be read for that. */
+static int first_move_fails(struct world *w, const struct cowp_io *io)
+{
+	if (io->op != COWP_READ || io->private != &w->eng->index.merge.mover)
+		return 0;
+	if (!bad_sector)
+		bad_sector = io->sector;
+	return io->sector == bad_sector ? -EIO : 0;
+}
+
+/* A chunk that cannot be moved stays where it is, and its segment with it. */
+static void unreadable_chunk_is_not_moved(struct kunit *test)
+{
+	/* Little room, so that segments are emptied. */
+	struct world_setup setup = {
+		.chunks = 1000, .diff_blocks = 20 << 8, .mode = COWP_MODE_PROTECTED,
+	};
+	struct world *w = world_new(test, &setup);
+	u32 ids[5], pinned = 0, moved = 0, i, j;
+
+	world_start(w, true);
+	bad_sector = 0;
+	w->fate = first_move_fails;
+	for (i = 0; i < ARRAY_SIZE(ids); i++)
+		ids[i] = world_create(w);
+	for (i = 0; i < 16; i++) {
+		u32 at = i % (ARRAY_SIZE(ids) - 1);
+
+		for (j = 0; j < 200; j++) {
+			world_write(w, world_random(w, 1000));
+			world_settle(w);
+		}
+		KUNIT_ASSERT_EQ(test, world_delete(w, ids[at]), 0);
+		for (; at + 1 < ARRAY_SIZE(ids); at++)
+			ids[at] = ids[at + 1];
+		ids[at] = world_create(w);
+		rest(w);
+		KUNIT_ASSERT_EQ(test, world_state(w), COWP_STATE_ACTIVE);
+		for (j = 0; j < w->eng->segs.count; j++) {
+			pinned += w->eng->segs.table[j].pinned;
+			moved += w->eng->segs.table[j].kind == COWP_SEGMENT_MOVED;
+		}
+	}
+	KUNIT_EXPECT_GT(test, pinned, 0);
+	KUNIT_EXPECT_GT(test, moved, 0);
+	w->fate = NULL;
+	KUNIT_ASSERT_EQ(test, world_message(w, COWP_MSG_CHECKPOINT, false, 0), 0);
+	rest(w);
+	check_counts(w);
+	world_check(w);
+	world_close(w);
+}
+
 static void restore_sizes(struct kunit *test)
 {
 	kunit_leaf_records = COWP_BLOCK_SIZE;
@@ -217,6 +272,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(pass_drops_what_nobody_needs),
 	KUNIT_CASE(dead_runs_are_merged_into_nothing),
 	KUNIT_CASE(rotation_leaks_nothing),
+	KUNIT_CASE(unreadable_chunk_is_not_moved),
 	{}
 };
 
