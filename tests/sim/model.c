@@ -78,6 +78,7 @@ void model_exit(struct model *m)
 	image_free(m->cut_live);
 	free(m->base);
 	free(m->base_count);
+	free(m->went);
 	memset(m, 0, sizeof(*m));
 }
 
@@ -107,6 +108,8 @@ void model_copy(struct model *to, const struct model *from)
 			  to->base_sectors * sizeof(u64));
 	to->base_count = memcpy(must(malloc(to->base_sectors * sizeof(u64))), from->base_count,
 				to->base_sectors * sizeof(u64));
+	to->went = memcpy(must(malloc(to->base_sectors * sizeof(u32))), from->went,
+			  to->base_sectors * sizeof(u32));
 }
 
 void model_grow(struct model *m, u64 live_sectors)
@@ -115,9 +118,11 @@ void model_grow(struct model *m, u64 live_sectors)
 
 	m->base = must(realloc(m->base, live_sectors * sizeof(*m->base)));
 	m->base_count = must(realloc(m->base_count, live_sectors * sizeof(*m->base_count)));
+	m->went = must(realloc(m->went, live_sectors * sizeof(*m->went)));
 	for (i = m->base_sectors; i < live_sectors; i++) {
 		m->base[i] = STAMP_NONE;
 		m->base_count[i] = 0;
+		m->went[i] = 0;
 	}
 	m->base_sectors = live_sectors;
 }
@@ -129,6 +134,23 @@ struct live_write *model_write_submitted(struct model *m, u64 sector, u32 sector
 	*w = (struct live_write) { .sector = sector, .sectors = sectors, .stamp = stamp };
 	list_add_tail(&w->node, &m->writes);
 	return w;
+}
+
+void model_preserved(struct model *m, u64 sector, u32 sectors, u32 epoch)
+{
+	while (sectors--)
+		m->went[sector++] = epoch;
+}
+
+void model_copied(struct sim *s, u64 sector, u32 sectors)
+{
+	u32 i;
+
+	for (i = 0; i < sectors; i++) {
+		if (s->model.went[sector + i] == s->epoch)
+			sim_fail(s, "sector %llu is copied again in epoch %u", sector + i,
+				 s->epoch);
+	}
 }
 
 void model_durable(struct model *m, u64 sector, u32 sectors, u64 stamp, u64 count)

@@ -75,6 +75,7 @@ struct model_snapshot {
  *		not acknowledged made is one of them
  * @asked_sectors: size of the live volume then
  * @base:	live volume: each sector's stamp as is durable
+ * @went:	epoch in which a write of the sector was last let go as preserved
  */
 struct model {
 	struct model_snapshot snap[MODEL_SNAPSHOTS];
@@ -97,6 +98,7 @@ struct model {
 	bool cut_busy;		/* with writes under way */
 	u64 *base;
 	u64 *base_count;	/* device count of that write's completion */
+	u32 *went;
 	u64 base_sectors;
 	struct list_head writes;
 };
@@ -110,6 +112,14 @@ void model_copy(struct model *to, const struct model *from);
 void model_grow(struct model *m, u64 live_sectors);
 
 struct live_write *model_write_submitted(struct model *m, u64 sector, u32 sectors, u64 stamp);
+
+/*
+ * A write that went as preserved, and a read of the live volume for a copy: an
+ * old chunk is copied once, however many snapshots need it, and whatever happens
+ * to the preserved bits.  What went was durable, so that holds over power cuts.
+ */
+void model_preserved(struct model *m, u64 sector, u32 sectors, u32 epoch);
+void model_copied(struct sim *s, u64 sector, u32 sectors);
 
 /* @durable: at once.  @error: what of it landed is looked up in @visible. */
 void model_write_completed(struct sim *s, u64 sector, u64 stamp, u64 count, bool durable,

@@ -106,6 +106,8 @@ void port_submit(struct cowp_port *p, struct cowp_io *io)
 		stats_count(s->stats, STAT_DIFF_WRITES);
 	} else if (d == &s->diff) {
 		stats_count(s->stats, STAT_DIFF_READS);
+	} else {
+		model_copied(s, io->sector, io->bytes / 512);
 	}
 	device_submit(dio);
 }

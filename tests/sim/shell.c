@@ -77,6 +77,8 @@ static void user_submit(struct sim *s, void *arg)
 		}
 		io->fua = u->fua && s->live.fua;
 		model_write_submitted(&s->model, u->sector, u->sectors, u->stamp);
+		if (READ_ONCE(s->fast->gate.word) == COWP_GATE_PRESERVE)
+			model_preserved(&s->model, u->sector, u->sectors, s->epoch);
 		stats_count(s->stats, STAT_LIVE_WRITES);
 	}
 	device_submit(io);
