@@ -48,11 +48,14 @@ static struct cowp_io *window(struct cowp_writer *w)
 {
 	u32 i;
 
-	for (i = 0; !w->filling && i < ARRAY_SIZE(w->io); i++) {
+	if (w->filling)
+		return w->filling;
+	for (i = 0; i < ARRAY_SIZE(w->io); i++) {
 		if (w->io[i]->in_flight)
 			continue;
+		w->io[i]->nr_blocks = 0;
 		w->filling = w->io[i];
-		w->filling->nr_blocks = 0;
+		break;
 	}
 	return w->filling;
 }

@@ -61,7 +61,8 @@ void counts_check(struct sim *s)
 		if (seg->kind == COWP_SEGMENT_FREE || seg->kind >= COWP_SEGMENT_KINDS)
 			continue;
 		if (seg->live != live[i])
-			sim_fail(s, "segment %u (kind %u, incarnation %u): live count %u, but %u point to it",
+			sim_fail(s,
+				 "segment %u (kind %u, incarnation %u): count %u, %u point to it",
 				 i, seg->kind, seg->incarnation, seg->live, live[i]);
 	}
 	free(live);

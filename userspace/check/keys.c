@@ -37,7 +37,6 @@ static bool next_in_fragment(struct check *c, struct source *s)
 
 static bool next_key(struct check *c, struct source *s)
 {
-
 	if (!s->f) {
 		if (s->pos == c->log_count)
 			return false;
