@@ -177,6 +177,7 @@ void cowp_index_publish(struct cowp_engine *eng)
 {
 	struct cowp_index *x = &eng->index;
 	struct cowp_flush *fl = &x->flush;
+	u32 flushed = 0;
 	u32 i, n = 0;
 
 	cowp_merge_published(eng);
@@ -185,9 +186,12 @@ void cowp_index_publish(struct cowp_engine *eng)
 			x->fragments[n++] = x->fragments[i];
 	x->fragment_count = n;
 	if (x->frozen && fl->done) {
-		for (i = 0; i < fl->frags; i++)
-			if (!fl->frag[i].dropping)
-				cowp_fragment_add(x, &fl->frag[i]);
+		for (i = 0; i < fl->frags; i++) {
+			if (fl->frag[i].dropping)
+				continue;
+			flushed += fl->frag[i].records;
+			cowp_fragment_add(x, &fl->frag[i]);
+		}
 		fl->frags = 0;
 		fl->done = false;
 		cowp_writer_mark(&fl->out);
@@ -200,6 +204,8 @@ void cowp_index_publish(struct cowp_engine *eng)
 	x->dropping = false;
 	cowp_runs_update(x);
 	x->generation++;
+	if (flushed)
+		cowp_reclaim_flushed(eng, flushed);
 }
 
 /* Forget everything: the snapshots were given up. */

@@ -121,6 +121,7 @@ struct cowp_listed {
  * @count:	number of segments
  * @free:	of kind FREE
  * @limbo:	of both limbo kinds
+ * @balance:	became free, less those taken for runs and moved chunks, so far
  * @next:	where the search for a free one starts
  * @limbo_waits: there are some of kind LIMBO_WAIT
  * @limbo_parity: of the readers that those of kind LIMBO_WAIT wait for
@@ -142,6 +143,7 @@ struct cowp_segments {
 	u32 limbo;
 	bool limbo_waits;
 	u32 limbo_parity;
+	s64 balance;
 	u32 next;
 	u32 reserve;
 	u32 reserve_flush;
@@ -652,7 +654,7 @@ struct cowp_merge {
 enum cowp_pass_stage {
 	COWP_PASS_NONE,
 	COWP_PASS_OLD,		/* all older runs become one */
-	COWP_PASS_YOUNG,	/* and those of the current epoch, to move chunks */
+	COWP_PASS_YOUNG,	/* and those with records of the current epoch */
 };
 
 /* Runs to be merged. */
@@ -666,10 +668,12 @@ struct cowp_choice {
  * @dead:	a snapshot was deleted since the last pass began
  * @stage:	of the pass: enum cowp_pass_stage
  * @serving:	the merge is the pass's
+ * @thorough:	the pass is made because room runs short
  * @emptying:	segments that the pass empties
- * @pinned:	a chunk could not be moved: without its segment a pass may do better
+ * @changed:	since the pass began there is more to gain
  * @vain:	the last pass gained nothing, nor would another one
- * @free_before: segments when the pass began
+ * @flushed:	records that came from memory since the pass began
+ * @balance:	of struct cowp_segments, when the pass began
  * @failures:	merges given up in a row
  * @choice:	room to choose in
  */
@@ -677,10 +681,12 @@ struct cowp_reclaim {
 	bool dead;
 	u8 stage;
 	bool serving;
+	bool thorough;
 	u32 emptying;
-	bool pinned;
+	bool changed;
 	bool vain;
-	u32 free_before;
+	u64 flushed;
+	s64 balance;
 	u32 failures;
 	struct cowp_choice *choice;
 };
@@ -1116,7 +1122,9 @@ void cowp_reclaim_exit(struct cowp_engine *eng);
 void cowp_reclaim_choose(struct cowp_engine *eng);
 void cowp_reclaim_merged(struct cowp_engine *eng);
 void cowp_reclaim_failed(struct cowp_engine *eng);
+void cowp_reclaim_more(struct cowp_engine *eng);
 void cowp_reclaim_changed(struct cowp_engine *eng, bool dead);
+void cowp_reclaim_flushed(struct cowp_engine *eng, u32 records);
 bool cowp_reclaim_pending(const struct cowp_engine *eng);
 u64 cowp_reclaim_tick(const struct cowp_engine *eng);
 

@@ -510,6 +510,8 @@ void cowp_merge_published(struct cowp_engine *eng)
 		return;
 	port_trace_merge(eng->port, m->inputs, m->step_records, m->step_dropped,
 			 m->step_moved);
+	if (m->step_dropped)
+		cowp_reclaim_more(eng);
 	for (i = 0; i < x->fragment_count; i++) {
 		struct cowp_fragment *f = &x->fragments[i];
 

@@ -169,7 +169,7 @@ static bool verify_chunks(struct cowp_engine *eng, struct cowp_mover *mv)
 		if (move->io->error ||
 		    cowp_chunk_crc(move->io->csum, blocks) != move->from.crc) {
 			eng->segs.table[cowp_place_of(move->from.location).segment].pinned = true;
-			eng->index.reclaim.pinned = true;
+			cowp_reclaim_more(eng);
 			good = false;
 		}
 		for (j = 0; blocks > 1 && j < blocks; j++)

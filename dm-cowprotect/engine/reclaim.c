@@ -9,8 +9,9 @@
  * A snapshot that was the oldest gives its segments back by their epochs; what
  * its runs hold is dead, and they are merged into nothing.  Any other leaves
  * records that only a pass finds: a merge of all older runs.  That is made when
- * the volume has been idle, or room runs short.  In the latter case it also moves
- * chunks out of the emptiest segments, if that frees more than it takes.
+ * the volume has been idle, or room runs short.  In the latter case it goes through
+ * the runs of the current epoch as well, moves chunks out of the emptiest segments,
+ * if that frees more than it takes, and is made again until one gains nothing.
  */
 #include "internal.h"
 
@@ -100,11 +101,6 @@ static bool wants_pass(const struct cowp_engine *eng)
 	return r->dead && is_idle(eng);
 }
 
-static u32 room_of(const struct cowp_engine *eng)
-{
-	return eng->segs.free + eng->segs.limbo + eng->segs.ready;
-}
-
 /* ---- segments to be emptied ---- */
 
 #define GRADES	16U
@@ -156,14 +152,21 @@ static void choose_segments(struct cowp_engine *eng)
 
 static void begin_pass(struct cowp_engine *eng)
 {
-	struct cowp_reclaim *r = &eng->index.reclaim;
+	struct cowp_index *x = &eng->index;
+	struct cowp_reclaim *r = &x->reclaim;
 
 	r->stage = COWP_PASS_OLD;
 	r->dead = false;
-	r->pinned = false;
-	r->free_before = room_of(eng);
-	if (is_short(eng))
-		choose_segments(eng);
+	r->changed = false;
+	r->flushed = 0;
+	r->balance = eng->segs.balance;
+	r->thorough = is_short(eng);
+	if (!r->thorough)
+		return;
+	choose_segments(eng);
+	/* What is dead but in memory no pass finds: the next one shall. */
+	if (x->table[x->active].count > (cowp_segments_full(eng) ? 0 : x->capacity / 8))
+		cowp_checkpoint_want(eng, true);
 }
 
 static void end_pass(struct cowp_engine *eng)
@@ -173,7 +176,7 @@ static void end_pass(struct cowp_engine *eng)
 
 	eng->again = true;
 	r->stage = COWP_PASS_NONE;
-	r->vain = !r->dead && !r->pinned && room_of(eng) <= r->free_before;
+	r->vain = !r->changed && eng->segs.balance <= r->balance;
 	if (!r->emptying)
 		return;
 	r->emptying = 0;
@@ -186,7 +189,7 @@ static void next_stage(struct cowp_engine *eng)
 	struct cowp_reclaim *r = &eng->index.reclaim;
 
 	eng->again = true;
-	if (r->stage == COWP_PASS_OLD && r->emptying)
+	if (r->stage == COWP_PASS_OLD && r->thorough)
 		r->stage = COWP_PASS_YOUNG;
 	else
 		end_pass(eng);
@@ -242,15 +245,50 @@ void cowp_reclaim_failed(struct cowp_engine *eng)
 	r->vain = true;
 }
 
-/* A snapshot was deleted, or the epoch has ended: there may be more to gain than before. */
+/*
+ * cowp_reclaim_more - a pass may gain more than one that began before could
+ *
+ * So it is when records were dropped, as live counts only then tell which segments
+ * to empty, and when one of those cannot be emptied.
+ */
+void cowp_reclaim_more(struct cowp_engine *eng)
+{
+	struct cowp_reclaim *r = &eng->index.reclaim;
+
+	r->changed = true;
+	if (r->failures < ATTEMPTS)
+		r->vain = false;
+	eng->again = true;
+}
+
+/* A snapshot was deleted (@dead), the epoch has ended, or the operator has repaired. */
 void cowp_reclaim_changed(struct cowp_engine *eng, bool dead)
 {
 	struct cowp_reclaim *r = &eng->index.reclaim;
 
 	r->dead |= dead;
-	r->vain = false;
 	r->failures = 0;
-	eng->again = true;
+	cowp_reclaim_more(eng);
+}
+
+/*
+ * cowp_reclaim_flushed - a memtable has become a run
+ * @records:	in it
+ *
+ * What was dead in memory can be found now.  A pass goes through all records: it
+ * is worth that where these are many, or nothing else is left to try.
+ */
+void cowp_reclaim_flushed(struct cowp_engine *eng, u32 records)
+{
+	struct cowp_index *x = &eng->index;
+	u64 all = 0;
+	u32 i;
+
+	for (i = 0; i < x->run_count; i++)
+		all += x->runs[i].records;
+	x->reclaim.flushed += records;
+	if (cowp_segments_full(eng) || x->reclaim.flushed >= all / 16)
+		cowp_reclaim_more(eng);
 }
 
 /*
@@ -262,6 +300,9 @@ bool cowp_reclaim_pending(const struct cowp_engine *eng)
 {
 	const struct cowp_index *x = &eng->index;
 
+	/* What comes out of memory can be looked through behind that. */
+	if (eng->cp.want_full || x->frozen)
+		return true;
 	if (x->reclaim.vain || cowp_merge_stuck(&x->merge))
 		return false;
 	return x->run_count || x->merge.state != COWP_MERGE_IDLE;

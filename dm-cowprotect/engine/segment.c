@@ -113,6 +113,7 @@ u32 cowp_segment_take(struct cowp_engine *eng, enum cowp_segment_kind kind)
 	}
 	if (n == COWP_NO_SEGMENT)
 		return n;
+	s->balance--;
 	s->table[n].kind = kind;
 	s->table[n].incarnation = ++eng->incarnation;
 	s->table[n].live = 0;
@@ -277,6 +278,7 @@ void cowp_segments_commit(struct cowp_engine *eng, bool durable)
 			continue;
 		s->table[i].kind = COWP_SEGMENT_LIMBO;
 		s->limbo++;
+		s->balance++;
 	}
 	cowp_segments_reap(eng);
 }
