@@ -9,7 +9,8 @@
  * worker that has to see the time-out.  submit_bio() waits, though, when the
  * device has no request left, or is stacked on one.  So transfers to the diff
  * device are submitted with REQ_NOWAIT, and the few that cannot be started
- * without waiting go to a workqueue that may.  Waiting for the live device is
+ * without waiting go to a workqueue that may, as do discards, which the block
+ * layer may have to split.  Waiting for the live device is
  * no such danger: when that hangs there is nothing to serve.
  */
 #include <linux/bio.h>
@@ -56,7 +57,7 @@ static struct port_io *to_port_io(struct cowp_io *io)
 /**
  * port_io_new - allocate a transfer
  * @p:		the activation
- * @max_blocks:	room for so many blocks of 4 KiB, 256 at most; 0: flushes only
+ * @max_blocks:	room for so many blocks of 4 KiB, 256 at most; 0: flushes and discards
  *
  * May sleep.  Returns NULL when there is no memory.
  */
@@ -167,6 +168,8 @@ static blk_opf_t io_opf(const struct cowp_io *io)
 		 * REQ_IDLE exempts it from the throttling of write-back.
 		 */
 		return REQ_OP_WRITE | REQ_SYNC | REQ_IDLE | (io->fua ? REQ_FUA : 0);
+	case COWP_DISCARD:
+		return REQ_OP_DISCARD;
 	default:
 		return REQ_OP_WRITE | REQ_SYNC | REQ_PREFLUSH;
 	}
@@ -182,7 +185,9 @@ static void io_submit(struct port_io *pio, blk_opf_t flags)
 	bio_init(bio, cowp_leg_bdev(pio->leg), pio->vecs, io->max_blocks, io_opf(io) | flags);
 	bio->bi_iter.bi_sector = io->sector;
 	bio->bi_end_io = io_end;
-	if (io->op != COWP_FLUSH) {
+	if (io->op == COWP_DISCARD) {
+		bio->bi_iter.bi_size = io->bytes;
+	} else if (io->op != COWP_FLUSH) {
 		for (i = 0; i < io->nr_blocks; i++) {
 			u32 bytes = min(left, COWP_BLOCK_SIZE);
 
@@ -220,7 +225,7 @@ void port_submit(struct cowp_port *p, struct cowp_io *io)
 	pio->leg = cowp_leg_get(leg);
 	if (io->dev == COWP_LIVE) {
 		io_submit(pio, 0);
-	} else if (bdev_nowait(cowp_leg_bdev(leg))) {
+	} else if (bdev_nowait(cowp_leg_bdev(leg)) && io->op != COWP_DISCARD) {
 		io_submit(pio, REQ_NOWAIT);
 	} else {
 		INIT_WORK(&pio->work, io_submit_work);
@@ -252,7 +257,7 @@ void cowp_io_deliver(struct cowp_port *p)
 }
 
 /**
- * port_caps - what a device's writes need to become durable
+ * port_caps - what a device's writes need to become durable, and what it can
  * @p:		the activation
  * @dev:	which device
  *
@@ -270,6 +275,8 @@ u32 port_caps(struct cowp_port *p, enum cowp_dev dev)
 		caps |= COWP_CAP_CACHE;
 	if (bdev_fua(cowp_leg_bdev(leg)))
 		caps |= COWP_CAP_FUA;
+	if (bdev_max_discard_sectors(cowp_leg_bdev(leg)))
+		caps |= COWP_CAP_DISCARD;
 	return caps;
 }
 

@@ -118,8 +118,9 @@ static void emit_ima(struct dm_target *ti, struct cowp_live *live, char *result,
 		DMEMIT(",uuid=%pU", line->cfg.uuid);
 	if (line->cfg.have_mode)
 		DMEMIT(",mode=%s", cowp_mode_words[line->cfg.mode]);
-	DMEMIT(",error_if_blocked=%c,discard_passdown=%c;", line->error_if_blocked ? 'y' : 'n',
-	       line->discard_passdown ? 'y' : 'n');
+	DMEMIT(",error_if_blocked=%c,discard_passdown=%c,discard_freed=%c;",
+	       line->error_if_blocked ? 'y' : 'n', line->discard_passdown ? 'y' : 'n',
+	       line->cfg.discard_freed ? 'y' : 'n');
 }
 
 /**

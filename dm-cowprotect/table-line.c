@@ -74,6 +74,12 @@ static const char *take_discard_passdown(struct cowp_line *line, const char *val
 	return NULL;
 }
 
+static const char *take_discard_freed(struct cowp_line *line, const char *value)
+{
+	line->cfg.discard_freed = true;
+	return NULL;
+}
+
 static const char *take_format(struct cowp_line *line, const char *value)
 {
 	line->cfg.format = true;
@@ -136,6 +142,7 @@ static const struct option options[] = {
 	{ "low_water", take_low_water, true },
 	{ "cache_kib", take_cache, true },
 	{ "discard_passdown", take_discard_passdown },
+	{ "discard_freed", take_discard_freed },
 	{ "format", take_format },
 };
 

@@ -24,6 +24,7 @@ void cowp_recovery_forget(struct cowp_engine *eng)
 	s->next = 0;
 	if (s->table)
 		memset(s->table, 0, s->count * sizeof(*s->table));
+	cowp_discard_forget(eng);
 	eng->epoch = eng->super.epoch;
 	eng->incarnation = eng->super.incarnation;
 	eng->log.last = 0;

@@ -68,6 +68,7 @@ static u64 base(void)
 	       cowp_footprint(COWP_MAX_SNAPSHOTS * sizeof(struct cowp_snapshot)) +
 	       cowp_footprint(COWP_SEQ_COUNTS * sizeof(u32)) +
 	       cowp_io_footprint(0) +	/* flushes the live device */
+	       COWP_DISCARDS * cowp_io_footprint(0) +
 	       2 * port_percpu_bytes(struct cowp_count_cpu);
 }
 

@@ -16,7 +16,7 @@ bool cowp_may_checkpoint(struct cowp_engine *eng)
 	if (!eng->tables || eng->closed)
 		return false;
 	/* A clean end has nothing under way behind it. */
-	if (eng->cp.want_clean && !list_empty(&eng->log.batches))
+	if (eng->cp.want_clean && (!list_empty(&eng->log.batches) || !cowp_discard_idle(eng)))
 		return false;
 	switch (eng->phase) {
 	case COWP_PHASE_NONE:
@@ -39,7 +39,8 @@ bool cowp_may_checkpoint(struct cowp_engine *eng)
 /* A manifest is durable: what waited for one goes on. */
 void cowp_checkpointed(struct cowp_engine *eng)
 {
-	bool full = cowp_segments_full(eng) && !eng->segs.limbo && !cowp_reclaim_pending(eng);
+	bool full = cowp_segments_full(eng) && !eng->segs.limbo && cowp_discard_idle(eng) &&
+		    !cowp_reclaim_pending(eng);
 
 	eng->again = true;
 	if (cowp_recovery_checkpointed(eng))
@@ -147,7 +148,7 @@ static void apply_resize(struct cowp_engine *eng)
 static void update_status(struct cowp_engine *eng)
 {
 	struct cowp_status *s = &eng->status;
-	u64 free = eng->segs.free + eng->segs.limbo + eng->segs.ready;
+	u64 free = eng->segs.free + eng->segs.limbo + eng->segs.discards + eng->segs.ready;
 	u64 left = 0;
 
 	s->snapshots = eng->snapshot_count;
@@ -180,6 +181,7 @@ u64 cowp_engine_run(struct cowp_engine *eng, u64 now)
 		apply_resize(eng);
 		cowp_recovery_run(eng);
 		cowp_segments_reap(eng);
+		cowp_discard_run(eng);
 		cowp_snapshot_run(eng);
 		cowp_log_run(eng);
 		cowp_proof_run(eng);
@@ -261,6 +263,7 @@ void cowp_engine_tune(struct cowp_engine *eng, const struct cowp_config *cfg)
 	eng->cfg.grow_wait_ms = cfg->grow_wait_ms;
 	eng->cfg.diff_timeout_ms = cfg->diff_timeout_ms;
 	eng->cfg.low_water = cfg->low_water;
+	eng->cfg.discard_freed = cfg->discard_freed;
 	if (eng->waiting) {
 		if (eng->wait_until)
 			eng->wait_until += ms - eng->wait_ms;
@@ -301,7 +304,7 @@ static int init(struct cowp_engine *eng)
 	eng->create.flush->op = COWP_FLUSH;
 	eng->create.flush->dev = COWP_LIVE;
 	if (count_init(eng, &eng->fast.gate.inside) || count_init(eng, &eng->fast.readers) ||
-	    cowp_segments_init(eng) || cowp_log_init(eng) || cowp_cache_init(eng) ||
+	    cowp_segments_init(eng) || cowp_discard_init(eng) || cowp_log_init(eng) || cowp_cache_init(eng) ||
 	    cowp_index_init(eng) || cowp_preserved_init(eng) || cowp_manifest_init(eng) ||
 	    cowp_state_init(eng) || cowp_recovery_init(eng))
 		return -ENOMEM;
@@ -336,6 +339,7 @@ void cowp_engine_free(struct cowp_engine *eng)
 	cowp_index_exit(eng);
 	cowp_cache_exit(eng);
 	cowp_log_exit(eng);
+	cowp_discard_exit(eng);
 	cowp_segments_exit(eng);
 	port_percpu_free(eng->fast.gate.inside.cpu);
 	port_percpu_free(eng->fast.readers.cpu);

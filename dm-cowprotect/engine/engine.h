@@ -23,6 +23,7 @@
  * @have_mode:	@mode is to be applied when the area is first read
  * @format:	format an area that is blank
  * @given_up:	the host's record says that the snapshots were given up
+ * @discard_freed: discard segments that become free
  * @uuid:	with @format and without @have_uuid: a fresh random one
  * @mode:	enum cowp_mode
  * @diff_wait_ms: normal mode: how long to wait for a missing diff area
@@ -41,6 +42,7 @@ struct cowp_config {
 	bool have_mode;
 	bool format;
 	bool given_up;
+	bool discard_freed;
 	u8 uuid[16];
 	u8 mode;
 	u64 diff_wait_ms;

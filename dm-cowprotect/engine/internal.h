@@ -15,6 +15,7 @@
  *	copy.c		old chunks on their way
  *	log.c, lane.c	batches of them, and the summaries that say what is in them
  *	segment.c	where they go: free, listed, open, closed
+ *	discard.c	on the way from closed to free
  *	memtable.c, run.c, cache.c, index.c	how they are found again
  *	writer.c, flush.c	how the index is written
  *	merge.c, move.c, reclaim.c	how it is kept small, and room found
@@ -45,6 +46,8 @@
 enum {
 	COWP_SEGMENT_LIMBO = COWP_SEGMENT_KINDS, /* free on the disk; readers may still be there */
 	COWP_SEGMENT_LIMBO_WAIT,		 /* likewise, of the readers' old parity */
+	COWP_SEGMENT_DISCARD,			 /* out of limbo, to be discarded (discard.c) */
+	COWP_SEGMENT_DISCARDING,		 /* being so */
 };
 
 /**
@@ -53,7 +56,7 @@ enum {
  * @max_epoch:	likewise
  * @live:	likewise
  * @change:	of @live, by the step of a merge
- * @kind:	likewise, or COWP_SEGMENT_LIMBO*
+ * @kind:	likewise, or COWP_SEGMENT_LIMBO*, COWP_SEGMENT_DISCARD*
  * @freeing:	free in the manifest that is being written
  * @hung:	a write to it was given up unseen: not reused by this activation
  * @emptying:	its chunks are moved away by the pass under way
@@ -121,6 +124,9 @@ struct cowp_listed {
  * @count:	number of segments
  * @free:	of kind FREE
  * @limbo:	of both limbo kinds
+ * @discards:	of both discard kinds
+ * @discards_waiting: of the first
+ * @next_discard: where the search for one starts
  * @balance:	became free, less those taken for runs and moved chunks, so far
  * @next:	where the search for a free one starts
  * @limbo_waits: there are some of kind LIMBO_WAIT
@@ -143,6 +149,9 @@ struct cowp_segments {
 	u32 limbo;
 	bool limbo_waits;
 	u32 limbo_parity;
+	u32 discards;
+	u32 discards_waiting;
+	u32 next_discard;
 	s64 balance;
 	u32 next;
 	u32 reserve;
@@ -154,6 +163,22 @@ struct cowp_segments {
 	struct list_head unused;
 	u32 listed_count;
 	struct cowp_listed *pool;
+};
+
+#define COWP_DISCARDS	4U	/* at once */
+
+/**
+ * struct cowp_discard - of a segment
+ * @io:		of a piece
+ * @segment:	number
+ * @done:	blocks of it, with those of the piece
+ * @busy:	the end of @io was not seen
+ */
+struct cowp_discard {
+	struct cowp_io *io;
+	u32 segment;
+	u32 done;
+	bool busy;
 };
 
 /* ---- the log (copy.c, lane.c, log.c) ---- */
@@ -958,6 +983,7 @@ struct cowp_engine {
 
 	struct list_head inflight;	/* diff I/O, oldest first */
 	struct cowp_segments segs;
+	struct cowp_discard discard[COWP_DISCARDS];
 	struct cowp_log log;
 	struct cowp_cache cache;
 	struct cowp_index index;
@@ -1009,6 +1035,7 @@ int cowp_segments_init(struct cowp_engine *eng);
 void cowp_segments_exit(struct cowp_engine *eng);
 void cowp_segments_limits(struct cowp_engine *eng);
 bool cowp_segments_full(struct cowp_engine *eng);
+bool cowp_segments_short(const struct cowp_engine *eng);
 u32 cowp_segment_take(struct cowp_engine *eng, enum cowp_segment_kind kind);
 struct cowp_listed *cowp_segment_open(struct cowp_engine *eng);
 void cowp_segment_close(struct cowp_engine *eng, struct cowp_listed *l);
@@ -1017,6 +1044,14 @@ void cowp_segments_plan(struct cowp_engine *eng, u32 oldest, u64 replay_batch);
 void cowp_segments_commit(struct cowp_engine *eng, bool durable);
 void cowp_segments_forget(struct cowp_engine *eng);
 void cowp_segments_reap(struct cowp_engine *eng);
+
+/* discard.c */
+int cowp_discard_init(struct cowp_engine *eng);
+void cowp_discard_exit(struct cowp_engine *eng);
+void cowp_discard_add(struct cowp_engine *eng, u32 segment);
+void cowp_discard_forget(struct cowp_engine *eng);
+void cowp_discard_run(struct cowp_engine *eng);
+bool cowp_discard_idle(const struct cowp_engine *eng);
 
 /* log.c */
 int cowp_log_init(struct cowp_engine *eng);

@@ -81,8 +81,8 @@ void cowp_batch_retire(struct cowp_engine *eng, struct cowp_batch *b)
 /* Is anything under way that may free segments, or lead to a run that does? */
 static bool may_find_room(struct cowp_engine *eng, struct cowp_batch *b)
 {
-	return eng->segs.limbo || !cowp_checkpoint_idle(eng) || cowp_reclaim_pending(eng) ||
-	       !list_is_first(&b->node, &eng->log.batches);
+	return eng->segs.limbo || !cowp_discard_idle(eng) || !cowp_checkpoint_idle(eng) ||
+	       cowp_reclaim_pending(eng) || !list_is_first(&b->node, &eng->log.batches);
 }
 
 /* The open segment, or where that has no room the next one. */

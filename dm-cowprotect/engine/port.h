@@ -41,6 +41,7 @@ enum cowp_op {
 	COWP_READ,
 	COWP_WRITE,
 	COWP_FLUSH,	/* an empty flush: no blocks */
+	COWP_DISCARD,	/* nobody needs the content any more: @bytes, no blocks */
 };
 
 /**
@@ -60,7 +61,7 @@ enum cowp_op {
  * @sector:	first sector on the device
  * @bytes:	a multiple of 512; what the last block has beyond them is zeroed
  *		by a read
- * @nr_blocks:	DIV_ROUND_UP(@bytes, COWP_BLOCK_SIZE)
+ * @nr_blocks:	DIV_ROUND_UP(@bytes, COWP_BLOCK_SIZE), 0 where there are none
  * @max_blocks:	room in @blocks
  * @blocks:	the memory, 4 KiB each
  * @csum:	reads: NULL or where to put the crc32c of each block before the
@@ -90,6 +91,7 @@ struct cowp_io {
 
 #define COWP_CAP_CACHE	1U	/* volatile write cache: writes need FUA or a flush */
 #define COWP_CAP_FUA	2U
+#define COWP_CAP_DISCARD 4U	/* takes discards */
 
 /* How a waiting write goes on. */
 enum cowp_verdict {
@@ -115,7 +117,7 @@ struct cowp_msg;
  *	One zeroed block of COWP_BLOCK_SIZE, aligned to its size.
  * struct cowp_io *port_io_new(struct cowp_port *p, u32 max_blocks);	(init)
  * void port_io_free(struct cowp_io *io);			(init)
- *	An io with room for @max_blocks (0: flushes only) and all that its
+ *	An io with room for @max_blocks (0: flushes, discards) and all that its
  *	submission needs, so that port_submit() allocates nothing.
  * port_percpu_alloc(type), port_percpu_free(p), port_percpu_bytes(type);	(init)
  * port_percpu_inc(p, field), port_percpu_ptr(p, cpu), for_each_possible_cpu(cpu)

@@ -79,13 +79,6 @@ static bool choose_crowded(struct cowp_engine *eng, u32 crowd, struct cowp_choic
 
 /* ---- room ---- */
 
-static bool is_short(const struct cowp_engine *eng)
-{
-	const struct cowp_segments *s = &eng->segs;
-
-	return s->free + s->ready <= s->reserve + max(s->count / 16, 2U);
-}
-
 static bool is_idle(const struct cowp_engine *eng)
 {
 	return list_empty(&eng->log.batches) && list_empty(&eng->log.pending) &&
@@ -96,7 +89,7 @@ static bool wants_pass(const struct cowp_engine *eng)
 {
 	const struct cowp_reclaim *r = &eng->index.reclaim;
 
-	if (is_short(eng))
+	if (cowp_segments_short(eng))
 		return !r->vain;
 	return r->dead && is_idle(eng);
 }
@@ -160,7 +153,7 @@ static void begin_pass(struct cowp_engine *eng)
 	r->changed = false;
 	r->flushed = 0;
 	r->balance = eng->segs.balance;
-	r->thorough = is_short(eng);
+	r->thorough = cowp_segments_short(eng);
 	if (!r->thorough)
 		return;
 	choose_segments(eng);

@@ -62,6 +62,14 @@ bool cowp_segments_full(struct cowp_engine *eng)
 	return eng->segs.free + eng->segs.ready <= eng->segs.reserve || cowp_index_full(eng);
 }
 
+/* Soon there is none: time to look for what is dead. */
+bool cowp_segments_short(const struct cowp_engine *eng)
+{
+	const struct cowp_segments *s = &eng->segs;
+
+	return s->free + s->ready <= s->reserve + max(s->count / 16, 2U);
+}
+
 static u32 find_free(struct cowp_segments *s)
 {
 	u32 i, n;
@@ -302,10 +310,9 @@ void cowp_segments_reap(struct cowp_engine *eng)
 		for (i = 0; i < s->count; i++) {
 			if (s->table[i].kind != COWP_SEGMENT_LIMBO_WAIT)
 				continue;
-			s->table[i].kind = COWP_SEGMENT_FREE;
 			s->table[i].pinned = false;
 			s->limbo--;
-			s->free++;
+			cowp_discard_add(eng, i);
 		}
 	}
 	/*

@@ -95,6 +95,18 @@ void device_write(struct device *d, u64 sector, const void *from, u32 bytes, boo
 	}
 }
 
+/* What is left is anything. */
+void device_discard(struct device *d, u64 sector, u32 bytes)
+{
+	u64 nr = sector / COWP_BLOCK_SECTORS;
+
+	for (; bytes; bytes -= COWP_BLOCK_SIZE, nr++) {
+		memset(block_at(d->now, nr), 0xd5, COWP_BLOCK_SIZE);
+		make_durable(d, nr);
+		d->discards++;
+	}
+}
+
 void device_flush(struct device *d)
 {
 	while (d->dirty_count) {

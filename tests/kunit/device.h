@@ -20,6 +20,7 @@
  * @dirty_list:	those of it, each once
  * @dirty_count: how many
  * @writes:	blocks written
+ * @discards:	blocks discarded
  */
 struct device {
 	u64 sectors;
@@ -31,12 +32,14 @@ struct device {
 	u32 *dirty_list;
 	u32 dirty_count;
 	u64 writes;
+	u64 discards;
 };
 
 int device_init(struct device *d, u64 sectors, u32 caps);
 void device_exit(struct device *d);
 void device_read(const struct device *d, u64 sector, void *to, u32 bytes);
 void device_write(struct device *d, u64 sector, const void *from, u32 bytes, bool fua);
+void device_discard(struct device *d, u64 sector, u32 bytes);
 void device_flush(struct device *d);
 
 /* Of each block that was not flushed either the old or the new content stays. */

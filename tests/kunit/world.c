@@ -82,12 +82,16 @@ void port_submit(struct cowp_port *p, struct cowp_io *io)
 	if (io->op != COWP_FLUSH) {
 		KUNIT_ASSERT_GT(p->test, io->bytes, 0);
 		KUNIT_ASSERT_EQ(p->test, io->bytes % 512, 0);
-		KUNIT_ASSERT_EQ(p->test, io->nr_blocks, DIV_ROUND_UP(io->bytes, COWP_BLOCK_SIZE));
+		KUNIT_ASSERT_EQ(p->test, io->nr_blocks, io->op == COWP_DISCARD ? 0 :
+				DIV_ROUND_UP(io->bytes, COWP_BLOCK_SIZE));
 		KUNIT_ASSERT_LE(p->test, io->nr_blocks, io->max_blocks);
 		KUNIT_ASSERT_LE(p->test, io->sector + io->bytes / 512,
 				w->dev[io->dev].count * COWP_BLOCK_SECTORS);
 	}
-	KUNIT_ASSERT_FALSE(p->test, io->op == COWP_WRITE && io->dev == COWP_LIVE);
+	KUNIT_ASSERT_FALSE(p->test, io->dev == COWP_LIVE &&
+			   (io->op == COWP_WRITE || io->op == COWP_DISCARD));
+	KUNIT_ASSERT_FALSE(p->test, io->op == COWP_DISCARD &&
+			   !(w->dev[io->dev].caps & COWP_CAP_DISCARD));
 	KUNIT_ASSERT_FALSE(p->test, io->fua && !(w->dev[io->dev].caps & COWP_CAP_FUA));
 	if (io->op == COWP_READ && io->dev == COWP_DIFF) {
 		w->diff_reads++;
@@ -123,6 +127,9 @@ static void do_io(struct device *d, struct cowp_io *io)
 		for (i = 0; i < io->nr_blocks; i++)
 			device_write(d, io->sector + i * COWP_BLOCK_SECTORS, io->blocks[i],
 				     COWP_BLOCK_SIZE, io->fua);
+		break;
+	case COWP_DISCARD:
+		device_discard(d, io->sector, io->bytes);
 		break;
 	default:
 		device_flush(d);

@@ -124,6 +124,7 @@ static void make_setup(struct sim_setup *setup, struct rng *rng, const struct op
 		.snapshots = rng_one_in(rng, 10) ? 1 : rng_range(rng, 4, 7),
 		.cache_blocks = rng_range(rng, 16, 96),
 		.bits_blocks = rng_range(rng, 0, 3),
+		.discard = rng_one_in(rng, 2),
 		.diff_timeout_ms = 600,
 	};
 	chunk_sectors = setup->chunk_blocks * COWP_BLOCK_SECTORS;

@@ -67,6 +67,31 @@ static void io_done(struct sim *s, struct dio *d, int error)
 	sim_called(s);
 }
 
+/*
+ * A discard is a write of anything, that lands as writes do: the content may stay,
+ * become zeros or garbage, before or behind what was not flushed.
+ */
+static struct dio *discard_of(struct sim *s, struct device *d, struct cowp_io *io)
+{
+	struct dio *dio;
+	u32 i, how;
+
+	if (d != &s->diff || !io->bytes || io->bytes % COWP_BLOCK_SIZE || io->nr_blocks ||
+	    io->sector % COWP_BLOCK_SECTORS || !(port_caps(&s->port, io->dev) & COWP_CAP_DISCARD))
+		sim_fail(s, "malformed discard: sector %llu, %u bytes", io->sector, io->bytes);
+	dio = dio_new(d, DIO_WRITE, io->sector, io->bytes / 512, io_done, io);
+	for (i = 0; i < dio->nr_pieces; i++) {
+		how = rng_below(&s->rng, 3);
+		if (how == 1)
+			memset(dio->piece[i].page->data, 0, COWP_BLOCK_SIZE);
+		else if (how == 2)
+			memset(dio->piece[i].page->data, 0xd5, COWP_BLOCK_SIZE);
+		else
+			dio->piece[i].mask = 0;
+	}
+	return dio;
+}
+
 void port_submit(struct cowp_port *p, struct cowp_io *io)
 {
 	static const u8 ops[] = {
@@ -83,6 +108,11 @@ void port_submit(struct cowp_port *p, struct cowp_io *io)
 		device_submit(dio_new(d, DIO_FLUSH, 0, 0, io_done, io));
 		if (d == &s->diff)
 			stats_count(s->stats, STAT_DIFF_FLUSHES);
+		return;
+	}
+	if (io->op == COWP_DISCARD) {
+		device_submit(discard_of(s, d, io));
+		stats_count(s->stats, STAT_DISCARDS);
 		return;
 	}
 	/* A chunk with unreadable sectors is read by logical blocks. */
@@ -116,7 +146,8 @@ u32 port_caps(struct cowp_port *p, enum cowp_dev dev)
 {
 	const struct device *d = dev == COWP_LIVE ? &p->sim->live : &p->sim->diff;
 
-	return (d->cache ? COWP_CAP_CACHE : 0) | (d->cache && d->fua ? COWP_CAP_FUA : 0);
+	return (d->cache ? COWP_CAP_CACHE : 0) | (d->cache && d->fua ? COWP_CAP_FUA : 0) |
+	       (dev == COWP_DIFF ? COWP_CAP_DISCARD : 0);
 }
 
 u64 port_sectors(struct cowp_port *p, enum cowp_dev dev)

@@ -196,6 +196,7 @@ void sim_start_engine(struct sim *s, bool format)
 		.low_water = 64,
 		.cache_blocks = s->setup.cache_blocks,
 		.bits_blocks = s->setup.bits_blocks,
+		.discard_freed = s->setup.discard,
 	};
 	u32 i;
 	int error;

@@ -53,6 +53,7 @@ struct sim_setup {
 	u32 snapshots;
 	u32 cache_blocks;
 	u32 bits_blocks;
+	bool discard;
 	u64 diff_timeout_ms;
 };
 

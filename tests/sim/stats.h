@@ -57,6 +57,7 @@
 	X(DIFF_WRITES,	"I/O: diff writes")			\
 	X(DIFF_READS,	"I/O: diff reads")			\
 	X(DIFF_FLUSHES,	"I/O: diff flushes")			\
+	X(DISCARDS,	"I/O: diff discards")			\
 	X(KIND_DATA,	"cuts with data in flight")		\
 	X(KIND_SUMMARY,	"cuts with a summary in flight")	\
 	X(KIND_RUN,	"cuts with a run in flight")		\

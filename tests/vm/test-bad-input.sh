@@ -6,7 +6,7 @@
 #
 # vm: --disk live,size=16M --disk diff,size=64M --disk other,size=64M --disk foreign,size=64M --disk small,size=2M --disk tiny,size=8M
 # tool: cowprotect
-# plan: 97
+# plan: 98
 
 . /guest/lib.sh
 
@@ -96,6 +96,7 @@ words "Number of option words: it must be the number" "$ours" 8 protect
 words "Unknown option: the log lists those that are known" "$ours" 8 1 nonsense
 words "unknown option 'nonsense': these are known" "$ours" 8 1 nonsense
 words "An option is given twice: give each once" "$ours" 8 4 low_water 5 low_water 6
+words "An option is given twice: give each once" "$ours" 8 2 discard_freed discard_freed
 words "The last option lacks its value: count it in the number of words" "$ours" 8 1 low_water
 words "protect and noprotect: give one of them, once" "$ours" 8 2 protect noprotect
 words "format excludes protect: send the message protect afterwards" "$ours" 8 2 protect format
