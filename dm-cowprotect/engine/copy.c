@@ -212,6 +212,9 @@ static void salvage_next(struct cowp_engine *eng, struct cowp_batch *b)
 		b->state = COWP_BATCH_READY;
 		return;
 	}
+	/* Out for a batch that was given up: salvage_done() comes back here. */
+	if (io->in_flight)
+		return;
 	io->private = b;
 	io->op = COWP_READ;
 	io->dev = COWP_LIVE;
@@ -220,6 +223,19 @@ static void salvage_next(struct cowp_engine *eng, struct cowp_batch *b)
 	io->nr_blocks = 1;
 	b->outstanding++;
 	cowp_submit(eng, io);
+}
+
+static void salvage_waiting(struct cowp_engine *eng)
+{
+	struct cowp_batch *b;
+
+	/* There is one batch before its writes at a time. */
+	list_for_each_entry(b, &eng->log.batches, node) {
+		if (b->state == COWP_BATCH_SALVAGE) {
+			salvage_next(eng, b);
+			return;
+		}
+	}
 }
 
 static void salvage_done(struct cowp_engine *eng, struct cowp_io *io)
@@ -234,6 +250,7 @@ static void salvage_done(struct cowp_engine *eng, struct cowp_io *io)
 	b->outstanding--;
 	if (b->state == COWP_BATCH_FAILED) {
 		cowp_batch_retire(eng, b);
+		salvage_waiting(eng);
 		return;
 	}
 	if (io->error) {
