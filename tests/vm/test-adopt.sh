@@ -100,7 +100,11 @@ live vol "$live" - 8 protect
 check "without its diff area a protected volume is blocked" wait_for state_is vol blocked
 dd if=/dev/mapper/vol of=/dev/null bs=4k count=1 iflag=direct status=none &
 reader=$!
-check "it holds reads" eval 'wait_for fails is "$(held vol)" 0 && kill -0 $reader'
+holds_some()
+{
+	fails is "$(held vol)" 0
+}
+check "it holds reads" eval 'wait_for holds_some && kill -0 $reader'
 dmsetup load vol --table "$(live_table "$live" "$diff" 8 protect)"
 check "a noflush reload brings the diff area" eval '
 	timeout 20 dmsetup suspend --noflush --nolockfs vol && timeout 20 dmsetup resume --noudevsync vol'

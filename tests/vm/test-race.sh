@@ -31,11 +31,17 @@ copies_since()
 	[ "$(word vol 12)" -ge $(($1 + $2)) ]
 }
 
+# A writer that is stopped does not bury its last dd
+writing()
+{
+	cat /proc/[0-9]*/stat 2> /dev/null | grep -q '^[0-9]* (dd) [^Z]'
+}
+
 frozen_snapshot()
 {
 	# no write is under way between the two: the content is known
 	kill -STOP $writers
-	wait_for fails grep -qx dd /proc/[0-9]*/comm
+	wait_for fails writing
 	id=$(message vol create_snapshot) || return
 	dd if=/dev/mapper/vol of="/tmp/content.$id" bs=1M iflag=direct status=none
 	kill -CONT $writers
