@@ -37,7 +37,7 @@ sum_of()
 		number=$(lsblk -dno MAJ:MIN "$dev")
 		number=$((${number%:*} << 20 | ${number#*:}))
 		sum=$((sum + $(awk -v column="$column" -v rwbs="$rwbs" -v number="$number" '
-			$1 == number && $2 ~ rwbs { sum += $column } END { print sum + 0 }' \
+			$1 == number && $2 ~ rwbs { sum += $column } END { printf "%.0f", sum }' \
 			$REQUESTS_FILE)))
 	done
 	echo $sum
