@@ -8,8 +8,11 @@
 
 #include "image.h"
 
-/* Segments beyond those in use, so that the volume can go on: a part, and a few. */
-#define SPARE_PART	32U
+/*
+ * Segments beyond those in use, so that the volume can go on: a few, and a part,
+ * which is more than the 16th below which the engine looks for room.
+ */
+#define SPARE_PART	8U
 #define SPARE_SEGMENTS	128U
 
 void give_up(const char *name, const char *why)

@@ -14,13 +14,13 @@
 static const char usage[] =
 	"Usage: scale [OPTION]... make DIFF LIVE\n"
 	"       scale [OPTION]... answer SNAPSHOT CHUNK\n"
-	"       scale [OPTION]... read SNAPSHOT DEVICE\n"
+	"       scale [OPTION]... read SNAPSHOT DEVICE [SNAPSHOT DEVICE]...\n"
 	"       scale [OPTION]... overwrite DEVICE\n"
 	"       scale peer FILE EXCEPTIONS\n"
 	"\n"
 	"make: write a diff area and a live volume, sparse files.  answer: what a snapshot\n"
-	"reads a chunk as.  read: read chunks, half of them with content, and compare.\n"
-	"overwrite: write to chunks.  peer: dm-snapshot's table of so many exceptions.\n"
+	"reads a chunk as.  read: read chunks of snapshots, half of them with content, and\n"
+	"compare.  overwrite: write to chunks.  peer: dm-snapshot's table of so many exceptions.\n"
 	"SNAPSHOT is its id, or \"live\".\n"
 	"\n"
 	"  -r, --records N     records altogether (2000000)\n"
@@ -32,7 +32,7 @@ static const char usage[] =
 	"\n"
 	"for read and overwrite:\n"
 	"  -n, --count N       chunks (2000)\n"
-	"  -j, --jobs N        processes (4)\n"
+	"  -j, --jobs N        at a time (16)\n"
 	"  -p, --pick N        seed of the choice (1)\n"
 	"  -l, --like SNAPSHOT choose as for this one (the one that is read; the live volume)\n"
 	"  -o, --round N       what overwrites of this round write; read: expect that\n";
@@ -110,11 +110,20 @@ static int answer(const struct plan *p, u32 id, u64 chunk)
 	return 0;
 }
 
-static int do_read(const struct job *j)
+/* @word: a snapshot and its device, and so on, @words altogether. */
+static int do_read(struct job *j, const char *like, char **word, int words)
 {
-	u32 wrong = job_read(j);
+	u32 chunks = 0, wrong = 0;
+	int i;
 
-	printf("%u chunks read, %u wrong\n", j->count, wrong);
+	for (i = 0; i < words; i += 2) {
+		j->snapshot = snapshot(j->plan, word[i]);
+		j->like = like ? snapshot(j->plan, like) : j->snapshot;
+		j->device = word[i + 1];
+		chunks += j->count;
+		wrong += job_read(j);
+	}
+	printf("%u chunks read, %u wrong\n", chunks, wrong);
 	return wrong > 0;
 }
 
@@ -188,7 +197,7 @@ int main(int argc, char **argv)
 		.chunk_blocks = 1,
 		.seed = 1,
 	};
-	struct job j = { .plan = &p, .count = 2000, .jobs = 4, .seed = 1 };
+	struct job j = { .plan = &p, .count = 2000, .jobs = 16, .seed = 1 };
 	const char *like = NULL, *bad, *action;
 	char **word = take_options(&p, &j, &like, argc, argv);
 	int words = argc - optind;
@@ -209,12 +218,8 @@ int main(int argc, char **argv)
 		return make(&p, word[1], word[2]);
 	if (!strcmp(action, "answer") && words == 3)
 		return answer(&p, snapshot(&p, word[1]), number(word[2]));
-	if (!strcmp(action, "read") && words == 3) {
-		j.snapshot = snapshot(&p, word[1]);
-		j.like = like ? snapshot(&p, like) : j.snapshot;
-		j.device = word[2];
-		return do_read(&j);
-	}
+	if (!strcmp(action, "read") && words > 2 && words % 2)
+		return do_read(&j, like, word + 1, words - 1);
 	if (!strcmp(action, "overwrite") && words == 2) {
 		j.snapshot = p.snapshots + 1;
 		j.like = like ? snapshot(&p, like) : j.snapshot;

@@ -2,114 +2,125 @@
 /* Devices of a generated volume, read and written past the page cache.  See read.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "read.h"
 
-/* Each wrong chunk is told, up to so many a process. */
+/* So many wrong chunks are told. */
 #define SHOWN	8U
 
-struct worker {
+/**
+ * struct run - a job under way
+ * @j:		the job
+ * @one:	what is done with a chunk
+ * @fd:		the device
+ * @chunks:	of the job
+ * @next:	place in @chunks of the next one to be done
+ * @wrong:	so far
+ */
+struct run {
 	const struct job *j;
+	void (*one)(struct run *r, u64 chunk, void *is, void *should);
 	int fd;
-	void *is;
-	void *should;
-	u32 wrong;
+	u64 *chunks;
+	atomic_uint next;
+	atomic_uint wrong;
 };
 
-static void tell(struct worker *w, u64 chunk, u32 epoch, const char *what)
+static void tell(struct run *r, u64 chunk, u32 epoch, const char *what)
 {
-	if (w->wrong++ >= SHOWN)
-		return;
-	printf("snapshot %u, chunk %llu, content of epoch %u: %s\n", w->j->snapshot, chunk, epoch,
-	       what);
+	if (atomic_fetch_add(&r->wrong, 1) < SHOWN)
+		printf("snapshot %u, chunk %llu, content of epoch %u: %s\n", r->j->snapshot, chunk,
+		       epoch, what);
 }
 
-static void one_read(struct worker *w, u64 chunk)
+static void read_one(struct run *r, u64 chunk, void *is, void *should)
 {
-	const struct plan *p = w->j->plan;
-	u32 epoch = w->j->round ? PLAN_ROUND(w->j->round) : plan_answer(p, w->j->snapshot, chunk);
+	const struct plan *p = r->j->plan;
+	u32 epoch = r->j->round ? PLAN_ROUND(r->j->round) : plan_answer(p, r->j->snapshot, chunk);
 	u32 bytes = plan_chunk_bytes(p);
-	ssize_t n = pread(w->fd, w->is, bytes, (off_t)chunk * bytes);
+	ssize_t n = pread(r->fd, is, bytes, (off_t)chunk * bytes);
 
-	plan_content(p, chunk, epoch, w->should);
+	plan_content(p, chunk, epoch, should);
 	if (n != bytes)
-		tell(w, chunk, epoch, n < 0 ? strerror(errno) : "read short");
-	else if (memcmp(w->is, w->should, bytes))
-		tell(w, chunk, epoch, "wrong content");
+		tell(r, chunk, epoch, n < 0 ? strerror(errno) : "read short");
+	else if (memcmp(is, should, bytes))
+		tell(r, chunk, epoch, "wrong content");
 }
 
-static void one_write(struct worker *w, u64 chunk)
+static void write_one(struct run *r, u64 chunk, void *is, void *should)
 {
-	u32 bytes = plan_chunk_bytes(w->j->plan);
-	u32 epoch = PLAN_ROUND(w->j->round);
+	u32 bytes = plan_chunk_bytes(r->j->plan);
+	u32 epoch = PLAN_ROUND(r->j->round);
 	ssize_t n;
 
-	plan_content(w->j->plan, chunk, epoch, w->should);
-	n = pwrite(w->fd, w->should, bytes, (off_t)chunk * bytes);
+	plan_content(r->j->plan, chunk, epoch, should);
+	n = pwrite(r->fd, should, bytes, (off_t)chunk * bytes);
 	if (n != bytes)
-		tell(w, chunk, epoch, n < 0 ? strerror(errno) : "written short");
+		tell(r, chunk, epoch, n < 0 ? strerror(errno) : "written short");
 }
 
-/* The work of one process: each job-th chunk of the same choice. */
-static u32 work(const struct job *j, u32 nr, int flags, void (*one)(struct worker *, u64))
+static void *work(void *arg)
 {
-	struct plan_dice d = { .state = j->seed };
-	struct worker w = { .j = j };
-	u32 bytes = plan_chunk_bytes(j->plan);
+	struct run *r = arg;
+	u32 bytes = plan_chunk_bytes(r->j->plan);
+	void *is = aligned_alloc(COWP_BLOCK_SIZE, bytes);
+	void *should = aligned_alloc(COWP_BLOCK_SIZE, bytes);
 	u32 i;
 
-	w.fd = open(j->device, flags | O_DIRECT | O_CLOEXEC);
-	w.is = aligned_alloc(COWP_BLOCK_SIZE, bytes);
-	w.should = aligned_alloc(COWP_BLOCK_SIZE, bytes);
-	if (w.fd < 0 || !w.is || !w.should) {
-		printf("%s: %s\n", j->device, strerror(errno));
-		return 1;
-	}
-	for (i = 0; i < j->count; i++) {
-		u64 chunk = i & 1 ? plan_pick(j->plan, &d) :
-				    plan_pick_stamped(j->plan, &d, j->like);
-
-		if (i % j->jobs == nr)
-			one(&w, chunk);
-	}
-	free(w.is);
-	free(w.should);
-	close(w.fd);
-	return w.wrong;
+	while (is && should && (i = atomic_fetch_add(&r->next, 1)) < r->j->count)
+		r->one(r, r->chunks[i], is, should);
+	if (!is || !should)
+		tell(r, 0, 0, strerror(ENOMEM));
+	free(is);
+	free(should);
+	return NULL;
 }
 
-static u32 run(const struct job *j, int flags, void (*one)(struct worker *, u64))
+static void choose(struct run *r)
 {
-	u32 wrong = 0, nr;
-	int status;
+	const struct job *j = r->j;
+	struct plan_dice d = { .state = j->seed };
+	u32 i;
 
-	fflush(stdout);
-	for (nr = 0; nr < j->jobs; nr++) {
-		pid_t pid = fork();
+	for (i = 0; i < j->count; i++)
+		r->chunks[i] = i & 1 ? plan_pick(j->plan, &d) :
+				       plan_pick_stamped(j->plan, &d, j->like);
+}
 
-		if (pid < 0)
-			return j->count;
-		if (pid)
-			continue;
-		wrong = work(j, nr, flags, one);
-		fflush(stdout);
-		_exit(min(wrong, 100U));
+static u32 run(const struct job *j, int flags, void (*one)(struct run *, u64, void *, void *))
+{
+	struct run r = { .j = j, .one = one };
+	pthread_t *threads = calloc(j->jobs, sizeof(*threads));
+	u32 i, started = 0;
+
+	r.fd = open(j->device, flags | O_DIRECT | O_CLOEXEC);
+	r.chunks = calloc(j->count, sizeof(*r.chunks));
+	if (r.fd < 0 || !r.chunks || !threads) {
+		printf("%s: %s\n", j->device, strerror(errno));
+		return j->count;
 	}
-	while (wait(&status) > 0)
-		wrong += WIFEXITED(status) ? WEXITSTATUS(status) : 1;
-	return wrong;
+	choose(&r);
+	for (i = 0; i < j->jobs; i++)
+		started += !pthread_create(&threads[started], NULL, work, &r);
+	for (i = 0; i < started; i++)
+		pthread_join(threads[i], NULL);
+	close(r.fd);
+	free(r.chunks);
+	free(threads);
+	return started ? r.wrong : j->count;
 }
 
 u32 job_read(const struct job *j)
 {
-	return run(j, O_RDONLY, one_read);
+	return run(j, O_RDONLY, read_one);
 }
 
 u32 job_overwrite(const struct job *j)
 {
-	return run(j, O_WRONLY, one_write);
+	return run(j, O_WRONLY, write_one);
 }

@@ -13,7 +13,7 @@
  * @like:	chunks are chosen as for this one
  * @round:	of overwrites, 0: none
  * @count:	chunks, half of them stamped
- * @jobs:	processes at a time
+ * @jobs:	threads
  * @seed:	of the choice
  */
 struct job {

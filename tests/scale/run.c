@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The index: runs in the shape that merging by eight leaves.
+ * The index: as many runs as merging ever leaves at rest.
  *
- * A run holds the records of a stretch of the log.  Those of old epochs are as
- * large as powers of eight of what a memtable gives, the oldest the largest; so
- * are those of the current epoch, for themselves.
+ * A run holds the records of a stretch of the log, the oldest run the longest.
+ * Those of the current epoch are runs of their own.
  *
  * Records are wanted in the order of chunks and known in that of the log.  So a
  * run asks each chunk, epoch by epoch, for its place in the log: that is a few
@@ -14,9 +13,11 @@
 
 #include "image.h"
 
-/* What a memtable holds when it is written out, and how many runs become one. */
-#define MEMTABLE_RECORDS	49152U
-#define MERGED_RUNS		8U
+/*
+ * The engine merges when there are eight runs up to some size; those of the current
+ * epoch count for themselves, and so do all others.
+ */
+#define RUNS_AT_REST	7U
 
 /* Most leaves of a fragment, and blocks of one write. */
 #define FRAGMENT_LEAVES		8191U
@@ -273,18 +274,16 @@ static void write_run(struct writer *w, struct tile *t, u64 from, u64 to)
 	}
 }
 
-/* A stretch of the log as runs of falling sizes. */
+/* A stretch of the log as runs, each twice as long as all those behind it. */
 static void write_stretch(struct writer *w, struct tile *t, u64 from, u64 to)
 {
-	u64 size = MEMTABLE_RECORDS;
+	u32 left;
 
-	while (size * MERGED_RUNS <= to - from)
-		size *= MERGED_RUNS;
-	while (from < to) {
-		while (size > to - from && size > MEMTABLE_RECORDS)
-			size /= MERGED_RUNS;
-		write_run(w, t, from, min(from + size, to));
-		from = min(from + size, to);
+	for (left = RUNS_AT_REST; left && from < to; left--) {
+		u64 size = left > 1 ? DIV_ROUND_UP((to - from) * 2, 3) : to - from;
+
+		write_run(w, t, from, from + size);
+		from += size;
 	}
 }
 
