@@ -35,10 +35,28 @@ static struct cowp_batch *find_batch(struct cowp_log *log, u64 number)
 	return NULL;
 }
 
+/*
+ * The newest batch takes more copies until the first of its reads has come back:
+ * writers that come together, but not at the same instant, share a batch, and
+ * the first of them waits for the others one read's time at most.
+ */
+static struct cowp_batch *joinable(struct cowp_engine *eng)
+{
+	struct cowp_log *log = &eng->log;
+	struct cowp_batch *b;
+
+	if (list_empty(&log->batches))
+		return NULL;
+	b = list_last_entry(&log->batches, struct cowp_batch, node);
+	if (b->state != COWP_BATCH_READ || b->came || b->create || b->epoch != eng->epoch)
+		return NULL;
+	return b;
+}
+
 static struct cowp_batch *gathering(struct cowp_engine *eng)
 {
 	struct cowp_log *log = &eng->log;
-	struct cowp_batch *b = log->gather;
+	struct cowp_batch *b = log->gather ? log->gather : joinable(eng);
 	int error;
 
 	if (b && b->count < log->batch_chunks && b->segment->slots_used < eng->geo.slots &&
@@ -84,6 +102,8 @@ static struct cowp_copy *new_copy(struct cowp_engine *eng, u64 chunk, struct cow
 	c->bad = false;
 	c->frame = frame;
 	frame->pins++;
+	if (!b->unread)
+		b->unread = c;
 	return c;
 }
 
@@ -347,6 +367,7 @@ static void read_done(struct cowp_engine *eng, struct cowp_io *io)
 	u32 i;
 
 	b->outstanding--;
+	b->came = true;
 	if (io->error)
 		b->error = io->error;
 	for (i = 0; i < c->reads; i++) {
@@ -361,10 +382,10 @@ static void read_done(struct cowp_engine *eng, struct cowp_io *io)
 	}
 	if (b->outstanding)
 		return;
-	if (b->state == COWP_BATCH_READ)
-		reads_done(eng, b);
-	else
+	if (b->state != COWP_BATCH_READ)
 		cowp_batch_retire(eng, b);
+	else if (!b->unread)
+		reads_done(eng, b);
 }
 
 static bool extends(struct cowp_engine *eng, const struct cowp_copy *first,
@@ -376,17 +397,25 @@ static bool extends(struct cowp_engine *eng, const struct cowp_copy *first,
 
 /*
  * cowp_batch_read - read the old chunks, those side by side in one go
+ *
+ * Called again when others have joined.
  */
 void cowp_batch_read(struct cowp_engine *eng, struct cowp_batch *b)
 {
 	struct cowp_copy *c, *first = NULL;
+	struct cowp_copy *unread = b->unread;
 	struct cowp_io *io;
 	u32 i;
 
+	if (!unread) {
+		b->state = COWP_BATCH_READY;
+		return;
+	}
 	b->state = COWP_BATCH_READ;
-	list_for_each_entry(c, &b->copies, node)
+	b->unread = NULL;
+	c = unread;
+	list_for_each_entry_from(c, &b->copies, node) {
 		c->reads = 0;
-	list_for_each_entry(c, &b->copies, node) {
 		if (!first || !extends(eng, first, c)) {
 			first = c;
 			io = first->io;
@@ -407,12 +436,11 @@ void cowp_batch_read(struct cowp_engine *eng, struct cowp_batch *b)
 		first->reads++;
 	}
 	/* Submitted when all are counted: none may find itself the last too soon. */
-	list_for_each_entry(c, &b->copies, node) {
+	c = unread;
+	list_for_each_entry_from(c, &b->copies, node) {
 		if (c->reads)
 			cowp_submit(eng, c->io);
 	}
-	if (!b->outstanding)
-		b->state = COWP_BATCH_READY;
 }
 
 int cowp_copies_init(struct cowp_engine *eng)

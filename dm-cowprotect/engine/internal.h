@@ -246,6 +246,8 @@ struct cowp_copy {
  * @outstanding: I/O out
  * @copies:	of it
  * @count:	how many
+ * @unread:	the first one whose read was not started
+ * @came:	a read has come back: it takes no more copies
  * @segment:	where they go
  * @first_slot:	of @segment, when composed
  * @lane:	when composed
@@ -267,6 +269,8 @@ struct cowp_batch {
 	u32 outstanding;
 	struct list_head copies;
 	u32 count;
+	struct cowp_copy *unread;
+	bool came;
 	struct cowp_listed *segment;
 	u32 first_slot;
 	struct cowp_lane *lane;

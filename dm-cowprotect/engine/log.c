@@ -41,6 +41,8 @@ struct cowp_batch *cowp_batch_new(struct cowp_engine *eng)
 		b->need_flush = false;
 		b->error = 0;
 		b->count = 0;
+		b->unread = NULL;
+		b->came = false;
 		b->segment = NULL;
 		b->lane = NULL;
 		b->create = NULL;
@@ -440,6 +442,10 @@ static bool start_reading(struct cowp_engine *eng)
 	struct cowp_batch *b;
 
 	list_for_each_entry(b, &log->batches, node) {
+		if (b->state == COWP_BATCH_READ && b->unread) {
+			cowp_batch_read(eng, b);
+			return true;
+		}
 		/* One batch before its writes at a time: the others gather. */
 		if (b->state > COWP_BATCH_GATHER && b->state < COWP_BATCH_WRITE)
 			return false;
