@@ -190,7 +190,6 @@ int cowp_gate_map(struct cowp_port *p, struct dm_target *ti, struct bio *bio)
 	io->port = p;
 	io->ti = ti;
 	io->inside = false;
-	INIT_LIST_HEAD(&io->owned);
 	if (changes(bio))
 		return map_change(p, bio);
 	if (READ_ONCE(p->fast->gate.word) == COWP_GATE_BLOCKED)

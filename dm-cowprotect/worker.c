@@ -48,7 +48,11 @@ u64 cowp_port_now(void)
  */
 void cowp_port_kick(struct cowp_port *p)
 {
-	queue_work(p->wq, &p->work);
+	/* The worker itself, as by a transfer that ends while it is submitted. */
+	if (in_task() && READ_ONCE(p->runner) == current)
+		p->kicked = true;
+	else
+		queue_work(p->wq, &p->work);
 }
 
 /**
@@ -388,13 +392,15 @@ static void port_run(struct cowp_port *p)
 	u64 next;
 	int rounds = 0;
 
+	WRITE_ONCE(p->runner, current);
 	do {
+		p->kicked = false;
 		next = port_round(p);
-		if (++rounds == MAX_ROUNDS) {
-			cowp_port_kick(p);
-			break;
-		}
-	} while (more_input(p) || next <= cowp_port_now());
+	} while (++rounds < MAX_ROUNDS &&
+		 (p->kicked || more_input(p) || next <= cowp_port_now()));
+	WRITE_ONCE(p->runner, NULL);
+	if (rounds == MAX_ROUNDS)
+		cowp_port_kick(p);
 	set_tick(p, next);
 }
 

@@ -53,6 +53,8 @@ enum cowp_port_flag {
  * @wq:		the worker's
  * @submit_wq:	where a submission to the diff device may sleep
  * @work:	the worker
+ * @runner:	the task that it runs in, while it runs
+ * @kicked:	by itself: another round
  * @tick:	likewise, later
  * @flags:	enum cowp_port_flag
  * @error_if_blocked: fail what would be held while a fault stands
@@ -103,6 +105,8 @@ struct cowp_port {
 	struct workqueue_struct *wq;
 	struct workqueue_struct *submit_wq;
 	struct work_struct work;
+	struct task_struct *runner;
+	bool kicked;
 	struct delayed_work tick;
 	unsigned long flags;
 	bool error_if_blocked;
