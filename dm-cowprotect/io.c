@@ -10,7 +10,9 @@
  * device has no request left, or is stacked on one.  So transfers to the diff
  * device are submitted with REQ_NOWAIT, and the few that cannot be started
  * without waiting go to a workqueue that may, as do discards, which the block
- * layer may have to split.  Waiting for the live device is
+ * layer may have to split.  So do those of a reader that asks the engine from
+ * within a submission of its own: they would be put off until that ends, while
+ * others may wait for the same block.  Waiting for the live device is
  * no such danger: when that hangs there is nothing to serve.
  */
 #include <linux/bio.h>
@@ -204,7 +206,7 @@ static void io_submit(struct port_io *pio, blk_opf_t flags)
  * @p:		the activation
  * @io:		the transfer
  *
- * Worker; does not wait for the diff device.  The transfer is delivered to the
+ * Who has the engine; does not wait for the diff device.  The transfer is delivered to the
  * engine in a later round of the worker, in every case: with -ENODEV if its
  * device is absent, as the device cannot answer for itself.
  */
@@ -225,7 +227,8 @@ void port_submit(struct cowp_port *p, struct cowp_io *io)
 	pio->leg = cowp_leg_get(leg);
 	if (io->dev == COWP_LIVE) {
 		io_submit(pio, 0);
-	} else if (bdev_nowait(cowp_leg_bdev(leg)) && io->op != COWP_DISCARD) {
+	} else if (bdev_nowait(cowp_leg_bdev(leg)) && io->op != COWP_DISCARD &&
+		   !current->bio_list) {
 		io_submit(pio, REQ_NOWAIT);
 	} else {
 		INIT_WORK(&pio->work, io_submit_work);

@@ -3,17 +3,18 @@
  * Reading a snapshot.
  *
  * No lock keeps writers away.  A read samples the sequence counts of its chunks
- * and the count of losses, asks the worker where the chunks are, reads, and
- * looks at the counts again.  A chunk that was found in the diff area is proven
- * by its checksum.  One that was not found is in the live device, and may have
- * been overwritten between the lookup and the read: but then it was preserved
- * first, its count has moved, and the read starts over.
+ * and the count of losses, asks where the chunks are, reads, and looks at the
+ * counts again.  It asks the engine itself if nobody else is at it, else the
+ * worker.  A chunk that was found in the diff area is proven by its checksum.
+ * One that was not found is in the live device, and may have been overwritten
+ * between the lookup and the read: but then it was preserved first, its count
+ * has moved, and the read starts over.
  *
  * Meanwhile it counts as a reader: nothing that the lookup may point to is
  * reused.
  *
- * What sleeps here does so on a workqueue of snapshot reads alone, so that a
- * hung diff device stops these and nothing else.
+ * What sleeps here does so in the reader's thread or on a workqueue of snapshot
+ * reads alone, so that a hung diff device stops these and nothing else.
  */
 #include "bounce.h"
 #include "format.h"
@@ -23,6 +24,9 @@
 
 /* Lookups for one read whose checksums do not match: one more, then an error. */
 #define MAX_TRIES	2
+
+/* Bytes whose checksums whoever ends a read may compute on the spot. */
+#define VERIFY_AT_ONCE	(4 * COWP_BLOCK_SIZE)
 
 static u64 read_sector(struct cowp_snap_io *io)
 {
@@ -42,16 +46,17 @@ static u32 read_count(struct cowp_snap_io *io)
 	return min_t(u64, last - read_chunk(io) + 1, COWP_LOOKUP_CHUNKS);
 }
 
-static void ask(struct cowp_snap_io *io, struct cowp_port *p)
+static void prepare(struct cowp_snap_io *io, struct cowp_port *p)
 {
 	struct cowp_lookup *l = &io->lookup;
-	unsigned long flags;
 
 	io->port = p;
 	io->status = BLK_STS_OK;
 	io->live = false;
-	io->direct = false;
+	io->direct = 0;
 	io->mismatch = false;
+	io->here = false;
+	io->answered = false;
 	io->leg[COWP_LIVE] = NULL;
 	io->leg[COWP_DIFF] = NULL;
 
@@ -64,8 +69,15 @@ static void ask(struct cowp_snap_io *io, struct cowp_port *p)
 	l->count = read_count(io);
 	l->answered = 0;
 	l->error = 0;
+}
+
+static void ask_worker(struct cowp_snap_io *io)
+{
+	struct cowp_port *p = io->port;
+	unsigned long flags;
+
 	spin_lock_irqsave(&p->lock, flags);
-	list_add_tail(&l->wait.node, &p->lookups);
+	list_add_tail(&io->lookup.wait.node, &p->lookups);
 	spin_unlock_irqrestore(&p->lock, flags);
 	cowp_port_kick(p);
 }
@@ -103,7 +115,8 @@ static void ask_again(struct cowp_snap_io *io)
 
 	release(io);
 	if (p) {
-		ask(io, p);
+		prepare(io, p);
+		ask_worker(io);
 	} else {
 		struct bio *bio = cowp_snap_bio(io);
 
@@ -252,25 +265,34 @@ static u32 part_crc(struct cowp_snap_io *io, const struct part *part)
 
 /* ---- reading ---- */
 
-static void verify_work(struct work_struct *work)
+static void verify(struct cowp_snap_io *io)
 {
-	struct cowp_snap_io *io = container_of(work, struct cowp_snap_io, work);
 	u32 i;
 
 	for (i = 0; i < io->lookup.answered; i++) {
-		struct part part = part_of(io, i, 1);
+		struct part part;
 
-		if (is_direct(io, i) && part_crc(io, &part) != io->lookup.found[i].crc)
+		if (!(io->direct & BIT(i)))
+			continue;
+		part = part_of(io, i, 1);
+		if (part_crc(io, &part) != io->lookup.found[i].crc)
 			io->mismatch = true;
 	}
 	conclude(io);
+}
+
+static void verify_work(struct work_struct *work)
+{
+	verify(container_of(work, struct cowp_snap_io, work));
 }
 
 static void put_pending(struct cowp_snap_io *io)
 {
 	if (!atomic_dec_and_test(&io->pending))
 		return;
-	if (io->direct && !io->status) {
+	if (io->direct && !io->status && in_task() && io->bytes <= VERIFY_AT_ONCE) {
+		verify(io);
+	} else if (io->direct && !io->status) {
 		INIT_WORK(&io->work, verify_work);
 		queue_work(io->snap->volume->reader->wq, &io->work);
 	} else {
@@ -288,14 +310,16 @@ static void clone_end(struct bio *clone)
 	put_pending(io);
 }
 
-static void read_clone(struct cowp_snap_io *io, enum cowp_dev dev, u64 sector,
-		       const struct part *part)
+/* With GFP_NOIO: sleeps until other clones have ended, which needs nothing from here. */
+static bool read_clone(struct cowp_snap_io *io, enum cowp_dev dev, u64 sector,
+		       const struct part *part, gfp_t gfp)
 {
 	struct bio *clone;
 
-	/* Sleeps until other clones have ended, which needs nothing from here. */
-	clone = bio_alloc_clone(cowp_leg_bdev(io->leg[dev]), cowp_snap_bio(io), GFP_NOIO,
+	clone = bio_alloc_clone(cowp_leg_bdev(io->leg[dev]), cowp_snap_bio(io), gfp,
 				&io->snap->volume->reader->clones);
+	if (!clone)
+		return false;
 	clone->bi_iter = part_iter(io, part);
 	clone->bi_iter.bi_sector = sector;
 	clone->bi_opf &= ~REQ_POLLED;
@@ -303,6 +327,7 @@ static void read_clone(struct cowp_snap_io *io, enum cowp_dev dev, u64 sector,
 	clone->bi_private = io;
 	atomic_inc(&io->pending);
 	submit_bio_noacct(clone);
+	return true;
 }
 
 static void copy_out(struct cowp_snap_io *io, const struct part *part, struct cowp_bounce *b)
@@ -420,19 +445,18 @@ static u32 extent(struct cowp_snap_io *io, u32 i)
 	return n;
 }
 
-static void read_extent(struct cowp_snap_io *io, u32 i, u32 count)
+static bool read_extent(struct cowp_snap_io *io, u32 i, u32 count, gfp_t gfp)
 {
 	const struct cowp_found *f = &io->lookup.found[i];
 	struct part part = part_of(io, i, count);
 
 	if (f->where == COWP_IN_LIVE) {
 		io->live = true;
-		read_clone(io, COWP_LIVE, cowp_snap_bio(io)->bi_iter.bi_sector +
-			   (part.offset >> SECTOR_SHIFT), &part);
-	} else {
-		io->direct = true;
-		read_clone(io, COWP_DIFF, f->sector, &part);
+		return read_clone(io, COWP_LIVE, cowp_snap_bio(io)->bi_iter.bi_sector +
+				  (part.offset >> SECTOR_SHIFT), &part, gfp);
 	}
+	io->direct |= GENMASK(i + count - 1, i);
+	return read_clone(io, COWP_DIFF, f->sector, &part, gfp);
 }
 
 static bool get_legs(struct cowp_snap_io *io)
@@ -462,7 +486,7 @@ static void read_found(struct cowp_snap_io *io)
 	for (i = 0; i < io->lookup.answered; i += n ? n : 1) {
 		n = extent(io, i);
 		if (n)
-			read_extent(io, i, n);
+			read_extent(io, i, n, GFP_NOIO);
 	}
 	/* These sleep, one after the other, while the clones are under way. */
 	for (i = 0; i < io->lookup.answered; i += n ? n : 1) {
@@ -473,41 +497,118 @@ static void read_found(struct cowp_snap_io *io)
 	put_pending(io);
 }
 
+static bool is_answer(const struct cowp_lookup *l)
+{
+	return !l->error && l->answered && l->answered <= l->count;
+}
+
+static void take_answer(struct cowp_snap_io *io)
+{
+	const struct cowp_lookup *l = &io->lookup;
+	u64 end;
+
+	end = min_t(u64, (l->chunk + l->answered) << io->port->chunk_shift,
+		    bio_end_sector(cowp_snap_bio(io)));
+	io->bytes = (end - read_sector(io)) << SECTOR_SHIFT;
+}
+
 static void issue_work(struct work_struct *work)
 {
 	struct cowp_snap_io *io = container_of(work, struct cowp_snap_io, work);
 	struct cowp_lookup *l = &io->lookup;
-	u64 end;
 
 	if (l->error == -ESTALE && READ_ONCE(io->port->retired)) {
 		ask_again(io);
 		return;
 	}
-	if (l->error || !l->answered || l->answered > l->count) {
+	if (!is_answer(l)) {
 		end_read(io, BLK_STS_IOERR);
 		return;
 	}
-	end = min_t(u64, (l->chunk + l->answered) << io->port->chunk_shift,
-		    bio_end_sector(cowp_snap_bio(io)));
-	io->bytes = (end - read_sector(io)) << SECTOR_SHIFT;
+	take_answer(io);
 	if (get_legs(io))
 		read_found(io);
 	else
 		end_read(io, BLK_STS_IOERR);
 }
 
+static void issue_later(struct cowp_snap_io *io)
+{
+	INIT_WORK(&io->work, issue_work);
+	queue_work(io->snap->volume->reader->wq, &io->work);
+}
+
+static void put_legs(struct cowp_snap_io *io)
+{
+	cowp_leg_put(io->leg[COWP_LIVE]);
+	cowp_leg_put(io->leg[COWP_DIFF]);
+	io->leg[COWP_LIVE] = NULL;
+	io->leg[COWP_DIFF] = NULL;
+}
+
+/* What is in one piece, and needs no buffer of ours, is read by who asked. */
+static void issue_here(struct cowp_snap_io *io)
+{
+	if (is_answer(&io->lookup)) {
+		take_answer(io);
+		atomic_set(&io->pending, 1);
+		if (get_legs(io) && extent(io, 0) == io->lookup.answered &&
+		    read_extent(io, 0, io->lookup.answered, GFP_NOWAIT | __GFP_NOWARN)) {
+			put_pending(io);
+			return;
+		}
+		io->live = false;
+		io->direct = 0;
+		put_legs(io);
+	}
+	issue_later(io);
+}
+
 /**
  * cowp_snapshot_found - a lookup was answered
  * @l:		the lookup
  *
- * Worker.
+ * Who has the engine: the worker, or the reader in cowp_port_lookup().
  */
 void cowp_snapshot_found(struct cowp_lookup *l)
 {
 	struct cowp_snap_io *io = container_of(l, struct cowp_snap_io, lookup);
 
-	INIT_WORK(&io->work, issue_work);
-	queue_work(io->snap->volume->reader->wq, &io->work);
+	if (io->here)
+		io->answered = true;
+	else
+		issue_later(io);
+}
+
+/**
+ * cowp_snapshot_asked - the reader has asked the engine
+ * @l:		the lookup
+ *
+ * In cowp_port_lookup().  Returns true if it was answered; an answer that comes
+ * later is the worker's to pass on.
+ */
+bool cowp_snapshot_asked(struct cowp_lookup *l)
+{
+	struct cowp_snap_io *io = container_of(l, struct cowp_snap_io, lookup);
+
+	io->here = false;
+	return io->answered;
+}
+
+static void ask(struct cowp_snap_io *io)
+{
+	enum cowp_lookup_result r = COWP_LOOKUP_NOT_NOW;
+
+	if (in_task()) {
+		io->here = true;
+		r = cowp_port_lookup(io->port, &io->lookup);
+	}
+	if (r == COWP_LOOKUP_ANSWERED) {
+		issue_here(io);
+	} else if (r == COWP_LOOKUP_NOT_NOW) {
+		io->here = false;
+		ask_worker(io);
+	}
 }
 
 /**
@@ -537,7 +638,8 @@ int cowp_snapshot_read(struct cowp_snap *snap, struct dm_target *ti, struct bio 
 	io->snap = snap;
 	io->done = 0;
 	io->tries = 0;
-	ask(io, p);
+	prepare(io, p);
+	ask(io);
 	/* If presuspend came in between it did not find this read. */
 	if (READ_ONCE(snap->requeue) && dm_noflush_suspending(ti))
 		cowp_snapshot_give_back(snap);

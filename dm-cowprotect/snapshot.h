@@ -42,8 +42,10 @@ struct cowp_snap {
  * @status:	of the clones that failed
  * @leg:	the devices while they are read
  * @live:	some chunks were read from the live device
- * @direct:	some were read from the diff device into the reader's pages
+ * @direct:	bits of those that were read from the diff device into the reader's pages
  * @mismatch:	a checksum did not match
+ * @here:	the reader itself asks the engine
+ * @answered:	and has been answered
  * @tries:	lookups after a checksum did not match
  */
 struct cowp_snap_io {
@@ -59,9 +61,11 @@ struct cowp_snap_io {
 	atomic_t pending;
 	blk_status_t status;
 	struct cowp_leg *leg[2];
+	u32 direct;
 	bool live;
-	bool direct;
 	bool mismatch;
+	bool here;
+	bool answered;
 	u8 tries;
 };
 
@@ -78,6 +82,7 @@ static inline struct bio *cowp_snap_bio(struct cowp_snap_io *io)
 /* snapshot-read.c */
 int cowp_snapshot_read(struct cowp_snap *snap, struct dm_target *ti, struct bio *bio);
 void cowp_snapshot_found(struct cowp_lookup *l);
+bool cowp_snapshot_asked(struct cowp_lookup *l);
 void cowp_snapshot_give_back(struct cowp_snap *snap);
 
 #endif /* COWP_SNAPSHOT_H */

@@ -339,6 +339,42 @@ static void take_lookups(struct cowp_port *p)
 	}
 }
 
+/**
+ * cowp_port_lookup - ask for a snapshot's chunks without the worker
+ * @p:		the activation; the caller has a reference
+ * @l:		the question
+ *
+ * Process context; does not sleep.
+ *
+ * COWP_LOOKUP_NOT_NOW: the worker is at work, or nothing can be answered yet;
+ * COWP_LOOKUP_LATER: the answer comes by the worker, or has come, and @l is not
+ * the caller's any more; COWP_LOOKUP_ANSWERED: it is there.
+ */
+enum cowp_lookup_result cowp_port_lookup(struct cowp_port *p, struct cowp_lookup *l)
+{
+	bool answered;
+
+	if (!mutex_trylock(&p->engine))
+		return COWP_LOOKUP_NOT_NOW;
+	if (!p->started || p->retired ||
+	    READ_ONCE(p->status->state) == COWP_STATE_RECOVERING) {
+		mutex_unlock(&p->engine);
+		return COWP_LOOKUP_NOT_NOW;
+	}
+	cowp_engine_lookup(p->eng, l);
+	answered = cowp_snapshot_asked(l);
+	if (answered && !l->error) {
+		mutex_unlock(&p->engine);
+		return COWP_LOOKUP_ANSWERED;
+	}
+	/* The engine has begun something: it is to be run.  That may end the read. */
+	cowp_port_get(p);
+	cowp_port_kick(p);
+	mutex_unlock(&p->engine);
+	cowp_port_put(p);
+	return answered ? COWP_LOOKUP_ANSWERED : COWP_LOOKUP_LATER;
+}
+
 static bool more_input(struct cowp_port *p)
 {
 	return !llist_empty(&p->done) || cowp_gate_more(p) || !list_empty_careful(&p->requests);
@@ -369,6 +405,7 @@ static u64 port_round(struct cowp_port *p)
 	struct blk_plug plug;
 	u64 next = ~0ULL;
 
+	mutex_lock(&p->engine);
 	blk_start_plug(&plug);
 	cowp_io_deliver(p);
 	take_diff(p);
@@ -384,6 +421,7 @@ static u64 port_round(struct cowp_port *p)
 		next = cowp_engine_run(p->eng, cowp_port_now());
 	cowp_gate_submit(p);
 	blk_finish_plug(&plug);
+	mutex_unlock(&p->engine);
 	return next_tick(p, next);
 }
 
@@ -506,6 +544,7 @@ static void port_init(struct cowp_port *p, const struct cowp_config *cfg)
 	INIT_DELAYED_WORK(&p->tick, port_tick);
 	INIT_WORK(&p->takedown, port_takedown);
 	init_llist_head(&p->done);
+	mutex_init(&p->engine);
 	spin_lock_init(&p->lock);
 	spin_lock_init(&p->leg_lock);
 	bio_list_init(&p->bios);

@@ -14,6 +14,7 @@
 #include <linux/completion.h>
 #include <linux/llist.h>
 #include <linux/mempool.h>
+#include <linux/mutex.h>
 #include "leg.h"
 #include "volume.h"
 
@@ -53,6 +54,8 @@ enum cowp_port_flag {
  * @wq:		the worker's
  * @submit_wq:	where a submission to the diff device may sleep
  * @work:	the worker
+ * @engine:	for whoever calls the engine: the worker in its rounds, and readers of
+ *		a snapshot who find it free
  * @runner:	the task that it runs in, while it runs
  * @kicked:	by itself: another round
  * @tick:	likewise, later
@@ -105,6 +108,7 @@ struct cowp_port {
 	struct workqueue_struct *wq;
 	struct workqueue_struct *submit_wq;
 	struct work_struct work;
+	struct mutex engine;		/* eng */
 	struct task_struct *runner;
 	bool kicked;
 	struct delayed_work tick;
@@ -176,6 +180,12 @@ struct cowp_message {
 	struct completion answered;
 };
 
+enum cowp_lookup_result {
+	COWP_LOOKUP_NOT_NOW,
+	COWP_LOOKUP_LATER,
+	COWP_LOOKUP_ANSWERED,
+};
+
 struct cowp_port *cowp_port_new(struct cowp_volume *v, const struct cowp_config *cfg,
 				struct cowp_leg *live);
 void cowp_port_put(struct cowp_port *p);
@@ -187,6 +197,7 @@ void cowp_port_tune(struct cowp_port *p, const struct cowp_config *cfg);
 struct cowp_leg *cowp_port_leg(struct cowp_port *p, enum cowp_dev dev);
 void cowp_port_post(struct cowp_port *p, struct cowp_request *r);
 int cowp_port_call(struct cowp_port *p, struct cowp_request *r);
+enum cowp_lookup_result cowp_port_lookup(struct cowp_port *p, struct cowp_lookup *l);
 u64 cowp_port_now(void);
 
 static inline struct cowp_port *cowp_port_get(struct cowp_port *p)
