@@ -10,10 +10,11 @@
  * device has no request left, or is stacked on one.  So transfers to the diff
  * device are submitted with REQ_NOWAIT, and the few that cannot be started
  * without waiting go to a workqueue that may, as do discards, which the block
- * layer may have to split.  So do those of a reader that asks the engine from
- * within a submission of its own: they would be put off until that ends, while
- * others may wait for the same block.  Waiting for the live device is
- * no such danger: when that hangs there is nothing to serve.
+ * layer may have to split.  So do those of a reader that asks the engine: it must
+ * not sleep, and from within its own submission they would be put off until that
+ * ends, while others may wait for the same block.
+ * Waiting for the live device is no such danger: when that hangs there is nothing
+ * to serve.
  */
 #include <linux/bio.h>
 #include <linux/slab.h>
@@ -206,9 +207,10 @@ static void io_submit(struct port_io *pio, blk_opf_t flags)
  * @p:		the activation
  * @io:		the transfer
  *
- * Who has the engine; does not wait for the diff device.  The transfer is delivered to the
- * engine in a later round of the worker, in every case: with -ENODEV if its
- * device is absent, as the device cannot answer for itself.
+ * The worker, or a reader that has the engine (to the diff device only, and
+ * without sleeping); does not wait for the diff device.  The transfer is
+ * delivered to the engine in a later round of the worker, in every case: with
+ * -ENODEV if its device is absent, as the device cannot answer for itself.
  */
 void port_submit(struct cowp_port *p, struct cowp_io *io)
 {
@@ -227,8 +229,8 @@ void port_submit(struct cowp_port *p, struct cowp_io *io)
 	pio->leg = cowp_leg_get(leg);
 	if (io->dev == COWP_LIVE) {
 		io_submit(pio, 0);
-	} else if (bdev_nowait(cowp_leg_bdev(leg)) && io->op != COWP_DISCARD &&
-		   !current->bio_list) {
+	} else if (READ_ONCE(p->runner) == current && bdev_nowait(cowp_leg_bdev(leg)) &&
+		   io->op != COWP_DISCARD) {
 		io_submit(pio, REQ_NOWAIT);
 	} else {
 		INIT_WORK(&pio->work, io_submit_work);

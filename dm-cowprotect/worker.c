@@ -339,6 +339,21 @@ static void take_lookups(struct cowp_port *p)
 	}
 }
 
+/* With the engine.  Begins what the worker goes on with, or gets the answer. */
+static enum cowp_lookup_result lookup(struct cowp_port *p, struct cowp_lookup *l)
+{
+	bool answered;
+
+	if (!p->started || p->retired ||
+	    READ_ONCE(p->status->state) == COWP_STATE_RECOVERING)
+		return COWP_LOOKUP_NOT_NOW;
+	cowp_engine_lookup(p->eng, l);
+	answered = cowp_snapshot_asked(l);
+	if (!answered || l->error)
+		cowp_port_kick(p);
+	return answered ? COWP_LOOKUP_ANSWERED : COWP_LOOKUP_LATER;
+}
+
 /**
  * cowp_port_lookup - ask for a snapshot's chunks without the worker
  * @p:		the activation; the caller has a reference
@@ -347,32 +362,27 @@ static void take_lookups(struct cowp_port *p)
  * Process context; does not sleep.
  *
  * COWP_LOOKUP_NOT_NOW: the worker is at work, or nothing can be answered yet;
- * COWP_LOOKUP_LATER: the answer comes by the worker, or has come, and @l is not
- * the caller's any more; COWP_LOOKUP_ANSWERED: it is there.
+ * COWP_LOOKUP_LATER: the answer comes by the worker, or has come, and neither @l
+ * nor that reference are the caller's any more; COWP_LOOKUP_ANSWERED: it is there.
  */
 enum cowp_lookup_result cowp_port_lookup(struct cowp_port *p, struct cowp_lookup *l)
 {
-	bool answered;
+	enum cowp_lookup_result r = COWP_LOOKUP_NOT_NOW;
 
-	if (!mutex_trylock(&p->engine))
-		return COWP_LOOKUP_NOT_NOW;
-	if (!p->started || p->retired ||
-	    READ_ONCE(p->status->state) == COWP_STATE_RECOVERING) {
+	/*
+	 * The worker waits for whoever has the engine: a reader of low priority,
+	 * or one whose group has used up its quota, must not be put aside with it.
+	 */
+	preempt_disable();
+	if (mutex_trylock(&p->engine)) {
+		/* The answer may end the read, and with it the last reference. */
+		cowp_port_get(p);
+		r = lookup(p, l);
 		mutex_unlock(&p->engine);
-		return COWP_LOOKUP_NOT_NOW;
+		cowp_port_put(p);
 	}
-	cowp_engine_lookup(p->eng, l);
-	answered = cowp_snapshot_asked(l);
-	if (answered && !l->error) {
-		mutex_unlock(&p->engine);
-		return COWP_LOOKUP_ANSWERED;
-	}
-	/* The engine has begun something: it is to be run.  That may end the read. */
-	cowp_port_get(p);
-	cowp_port_kick(p);
-	mutex_unlock(&p->engine);
-	cowp_port_put(p);
-	return answered ? COWP_LOOKUP_ANSWERED : COWP_LOOKUP_LATER;
+	preempt_enable();
+	return r;
 }
 
 static bool more_input(struct cowp_port *p)
@@ -483,7 +493,7 @@ void port_msg_done(struct cowp_port *p, struct cowp_msg *m, int error)
  * @p:		the activation
  * @l:		the lookup
  *
- * Worker.
+ * The worker, or a reader in cowp_port_lookup().
  */
 void port_lookup_done(struct cowp_port *p, struct cowp_lookup *l)
 {

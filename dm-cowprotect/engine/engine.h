@@ -3,10 +3,12 @@
  * The engine: the store of preserved chunks and the protection of one live
  * volume, without knowledge of bios, device-mapper or threads.
  *
- * Unless a function says "any context" it is called by the volume's worker
- * alone, does not sleep, and takes "now", milliseconds of a monotonic clock,
- * from the last cowp_engine_run().  After each round of calls the shell calls
- * cowp_engine_run(), which starts whatever they made possible.
+ * Unless a function says "any context" it is called by one thread at a time, the
+ * volume's worker, does not sleep, and takes "now", milliseconds of a monotonic
+ * clock, from the last cowp_engine_run().  After each round of calls the shell
+ * calls cowp_engine_run(), which starts whatever they made possible.  A lookup
+ * that is answered at once needs no run, and may come from another thread while
+ * the worker is not at it.
  */
 #ifndef COWP_ENGINE_H
 #define COWP_ENGINE_H
