@@ -73,6 +73,20 @@ def plain(value):
     return f"{value:.3f}" if value < 9.9995 else f"{value:.1f}"
 
 
+# How many words say what was measured, by the first one of a line
+KEY_WORDS = {"time": 6, "count": 8, "value": 5, "micro": 2, "here-micro": 2, "scale": 5}
+
+
+def key_of(line):
+    """What a line is about"""
+    words = line.split()
+    if not words:
+        return ()
+    key = words[:KEY_WORDS.get(words[0], 0)]
+    # The number of operations is none of it
+    return tuple(key[:6] + key[7:] if words[0] == "count" else key)
+
+
 class Results:
     """The lines of all boots"""
 
@@ -84,7 +98,6 @@ class Results:
         self.scales = collections.defaultdict(list)  # (devices, target, load, writers): [iops]
 
     def add(self, line):
-        print(line, end="", flush=True)
         words = line.split()
         kind = words[0] if words else ""
         if kind == "time":
