@@ -50,12 +50,8 @@ static u64 chunk_count(struct cowp_port *p, struct bio *bio)
 static u64 run_of(struct cowp_port *p, u64 chunk, u64 max, bool preserved)
 {
 	u32 epoch = READ_ONCE(p->fast->epoch);
-	u64 n;
 
-	for (n = 0; n < max; n++)
-		if (cowp_bits_test(&p->fast->bits, chunk + n, epoch) != preserved)
-			break;
-	return n;
+	return cowp_bits_run(&p->fast->bits, chunk, max, epoch, preserved);
 }
 
 /* Have device-mapper send the rest of the bio as another one. */
@@ -140,6 +136,8 @@ static u64 bite(struct cowp_port *p, u64 chunk, u64 count)
 	u32 epoch = READ_ONCE(p->fast->epoch);
 	u64 n, copies = 0;
 
+	if (count <= p->write_chunks)
+		return count;
 	count = min_t(u64, count, COWP_WRITE_CHUNKS);
 	for (n = 0; n < count; n++)
 		if (!cowp_bits_test(&p->fast->bits, chunk + n, epoch) &&
@@ -298,6 +296,8 @@ void cowp_gate_take(struct cowp_port *p)
 	struct bio *bio;
 	bool back = test_bit(COWP_PORT_REQUEUE, &p->flags);
 
+	if (!back && !cowp_gate_more(p))
+		return;
 	if (test_and_clear_bit(COWP_PORT_REGATE, &p->flags) || back) {
 		bio_list_merge_init(&list, &p->held);
 		atomic_set(&p->nr_held, 0);

@@ -362,6 +362,7 @@ static void pad_copy(struct cowp_engine *eng, struct cowp_copy *c)
 static void read_done(struct cowp_engine *eng, struct cowp_io *io)
 {
 	struct cowp_copy *c = io->private;
+	struct cowp_copy *each = c;
 	struct cowp_batch *b = c->batch;
 	u32 blocks = eng->geo.chunk_blocks;
 	u32 i;
@@ -370,12 +371,7 @@ static void read_done(struct cowp_engine *eng, struct cowp_io *io)
 	b->came = true;
 	if (io->error)
 		b->error = io->error;
-	for (i = 0; i < c->reads; i++) {
-		struct cowp_copy *each = c;
-		u32 skip;
-
-		for (skip = 0; skip < i; skip++)
-			each = list_next_entry(each, node);
+	for (i = 0; i < c->reads; i++, each = list_next_entry(each, node)) {
 		each->salvage = io->error;
 		memcpy(each->csum, c->io_csum + i * blocks, blocks * sizeof(*each->csum));
 		pad_copy(eng, each);

@@ -207,6 +207,29 @@ static inline struct cowp_frame *cowp_bits_set_of(const struct cowp_bits *b, u64
 	return &b->frames[set * COWP_FRAME_WAYS];
 }
 
+/* The word that has the chunk's bit, all clear when its page is not there. */
+static inline unsigned long cowp_bits_word(const struct cowp_bits *b, u64 chunk, u32 epoch)
+{
+	const struct cowp_frame *f = cowp_bits_set_of(b, chunk);
+	u64 tag = cowp_bits_tag(chunk, epoch);
+	u32 bit = chunk & (COWP_PAGE_CHUNKS - 1);
+	u32 way;
+
+	for (way = 0; way < COWP_FRAME_WAYS; way++, f++) {
+		/* Pairs with cowp_bits_assign(): tag and word are of this count or a later one. */
+		u32 seq = smp_load_acquire(&f->seq);
+		unsigned long word;
+
+		if (seq & 1 || READ_ONCE(f->tag) != tag)
+			continue;
+		word = READ_ONCE(f->bits[bit / BITS_PER_LONG]);
+		/* The word was the page's only if the frame did not change hands meanwhile. */
+		smp_rmb();
+		return READ_ONCE(f->seq) == seq ? word : 0;
+	}
+	return 0;
+}
+
 /**
  * cowp_bits_test - is the chunk's old content durable for the epoch?
  * @b:		the cache
@@ -218,24 +241,33 @@ static inline struct cowp_frame *cowp_bits_set_of(const struct cowp_bits *b, u64
  */
 static inline bool cowp_bits_test(const struct cowp_bits *b, u64 chunk, u32 epoch)
 {
-	const struct cowp_frame *f = cowp_bits_set_of(b, chunk);
-	u64 tag = cowp_bits_tag(chunk, epoch);
-	u32 bit = chunk & (COWP_PAGE_CHUNKS - 1);
-	u32 way;
+	return cowp_bits_word(b, chunk, epoch) >> (chunk % BITS_PER_LONG) & 1;
+}
 
-	for (way = 0; way < COWP_FRAME_WAYS; way++, f++) {
-		/* Pairs with cowp_bits_assign(): tag and word are of this count or a later one. */
-		u32 seq = smp_load_acquire(&f->seq);
-		bool set;
+/**
+ * cowp_bits_run - of how many chunks in a row does cowp_bits_test() say the same?
+ * @b:		the cache
+ * @chunk:	the first
+ * @max:	how many to look at
+ * @epoch:	as in cowp_fast.epoch
+ * @set:	what it says
+ *
+ * Any context, without a lock, as cowp_bits_test().
+ */
+static inline u64 cowp_bits_run(const struct cowp_bits *b, u64 chunk, u64 max, u32 epoch, bool set)
+{
+	u64 n = 0;
 
-		if (seq & 1 || READ_ONCE(f->tag) != tag)
-			continue;
-		set = READ_ONCE(f->bits[bit / BITS_PER_LONG]) >> (bit % BITS_PER_LONG) & 1;
-		/* The word was the page's only if the frame did not change hands meanwhile. */
-		smp_rmb();
-		return set && READ_ONCE(f->seq) == seq;
+	while (n < max) {
+		u32 from = (chunk + n) % BITS_PER_LONG;
+		unsigned long word = cowp_bits_word(b, chunk + n, epoch);
+		unsigned long others = (set ? ~word : word) >> from;
+
+		if (others)
+			return min_t(u64, n + __ffs(others), max);
+		n += BITS_PER_LONG - from;
 	}
-	return false;
+	return max;
 }
 
 /* Worker: the frame holds the tag's page. */

@@ -385,14 +385,9 @@ static void release_copy(struct cowp_engine *eng, struct cowp_batch *b, struct c
  */
 bool cowp_log_preserved(struct cowp_engine *eng, const struct cowp_waiter *w)
 {
-	u32 i;
-
-	if (eng->fast.gate.word != COWP_GATE_PRESERVE)
-		return false;
-	for (i = 0; i < w->count; i++)
-		if (!cowp_bits_test(&eng->fast.bits, w->chunk + i, eng->fast.epoch))
-			return false;
-	return true;
+	return eng->fast.gate.word == COWP_GATE_PRESERVE &&
+	       cowp_bits_run(&eng->fast.bits, w->chunk, w->count, eng->fast.epoch,
+			     true) == w->count;
 }
 
 static void release(struct cowp_engine *eng, struct cowp_batch *b)
