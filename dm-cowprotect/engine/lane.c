@@ -104,6 +104,34 @@ static void spare_written(struct cowp_engine *eng, struct cowp_io *io)
 	version_written(eng, io);
 }
 
+static u32 used_bytes(struct cowp_engine *eng, u32 count)
+{
+	return offsetof(struct cowp_summary, entries) + count * eng->geo.entry_bytes;
+}
+
+/* Is it a version of the lane's block, to which entries were only added since? */
+static bool is_version(struct cowp_engine *eng, const struct cowp_summary *s,
+		       const struct cowp_lane *lane)
+{
+	return le32_to_cpu(s->segment) == lane->segment->segment &&
+	       le32_to_cpu(s->header.incarnation) == lane->segment->incarnation &&
+	       le32_to_cpu(s->header.session) == eng->session &&
+	       le16_to_cpu(s->home) == lane->home && le16_to_cpu(s->count) <= lane->count;
+}
+
+/* Of the block's image what an old version does not have; behind that all is zero. */
+static void copy_image(struct cowp_engine *eng, struct cowp_summary *s,
+		       const struct cowp_lane *lane)
+{
+	u32 used = used_bytes(eng, lane->count);
+	u32 old = used_bytes(eng, le16_to_cpu(s->count));
+	u32 from = is_version(eng, s, lane) ? old : 0;
+
+	memcpy((u8 *)s + from, (u8 *)lane->image + from, used - from);
+	if (old > used)
+		memset((u8 *)s + used, 0, old - used);
+}
+
 static struct cowp_io *write_version(struct cowp_engine *eng, struct cowp_lane *lane, u64 block,
 				     bool fua)
 {
@@ -113,7 +141,7 @@ static struct cowp_io *write_version(struct cowp_engine *eng, struct cowp_lane *
 
 	list_del_init(&io->node);
 	log->summary_idle--;
-	memcpy(s, lane->image, COWP_BLOCK_SIZE);
+	copy_image(eng, s, lane);
 	s->version = cpu_to_le64(++log->version);
 	s->watermark = cpu_to_le64(log->released);
 	s->base_batch = cpu_to_le64(lane->base_batch);
