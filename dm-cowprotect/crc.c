@@ -23,7 +23,9 @@ static struct crypto_shash *cowp_crc_tfm;
  */
 u32 port_crc32c(u32 seed, const void *data, size_t bytes)
 {
-	SHASH_DESC_ON_STACK(desc, cowp_crc_tfm);
+	/* Not SHASH_DESC_ON_STACK(): that has hundreds of bytes, which may be cleared. */
+	u8 room[sizeof(struct shash_desc) + sizeof(u32)] __aligned(__alignof__(struct shash_desc));
+	struct shash_desc *desc = (struct shash_desc *)room;
 	u32 *state = (u32 *)shash_desc_ctx(desc);
 
 	desc->tfm = cowp_crc_tfm;

@@ -24,7 +24,7 @@
 #include "worker.h"
 
 /* Checksums of more blocks than this are made off the worker. */
-#define CRC_INLINE_BLOCKS	4U
+#define CRC_INLINE_BLOCKS	16U
 
 /**
  * struct port_io - a transfer with all that it needs
@@ -101,7 +101,8 @@ static void io_post(struct port_io *pio)
 {
 	struct cowp_port *p = pio->port;
 
-	if (llist_add(&pio->done, &p->done))
+	/* The worker looks by itself when it has submitted. */
+	if (llist_add(&pio->done, &p->done) && !cowp_port_runs(p))
 		cowp_port_kick(p);
 }
 
@@ -229,7 +230,7 @@ void port_submit(struct cowp_port *p, struct cowp_io *io)
 	pio->leg = cowp_leg_get(leg);
 	if (io->dev == COWP_LIVE) {
 		io_submit(pio, 0);
-	} else if (READ_ONCE(p->runner) == current && bdev_nowait(cowp_leg_bdev(leg)) &&
+	} else if (cowp_port_runs(p) && bdev_nowait(cowp_leg_bdev(leg)) &&
 		   io->op != COWP_DISCARD) {
 		io_submit(pio, REQ_NOWAIT);
 	} else {

@@ -87,10 +87,7 @@ static inline u64 port_real_seconds(void)
 	return ktime_get_real_seconds();
 }
 
-static inline u32 port_random(struct cowp_port *p)
-{
-	return get_random_u32();
-}
+u32 port_random(struct cowp_port *p);
 
 void port_write_done(struct cowp_port *p, struct cowp_waiter *w, enum cowp_verdict v);
 void port_lookup_done(struct cowp_port *p, struct cowp_lookup *l);

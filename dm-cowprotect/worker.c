@@ -8,6 +8,7 @@
  * without a timer that would delay a lonely writer.
  */
 #include <linux/ktime.h>
+#include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include "budget.h"
@@ -17,6 +18,9 @@
 
 /* Rounds before others get the workqueue's processor. */
 #define MAX_ROUNDS	32
+
+/* Of the engine in one round: on a RAM disk a write is read, written and let go. */
+#define MAX_RUNS	4
 
 /*
  * How long a new activation waits for the one before to let go of the diff
@@ -33,11 +37,23 @@ static_assert(sizeof(struct cowp_port) <= COWP_SHELL_BYTES / 8);
 /**
  * cowp_port_now - the engine's clock
  *
- * Any context.  Returns monotonic milliseconds.
+ * Any context.  Returns monotonic milliseconds, a timer tick late at most: no
+ * wait of the engine is finer, and it is asked in each round.
  */
 u64 cowp_port_now(void)
 {
-	return ktime_to_ms(ktime_get());
+	return ktime_to_ms(ktime_get_coarse());
+}
+
+/**
+ * port_random - random numbers for the shape of trees
+ * @p:		the activation
+ *
+ * Who has the engine.
+ */
+u32 port_random(struct cowp_port *p)
+{
+	return prandom_u32_state(&p->random);
 }
 
 /**
@@ -49,7 +65,7 @@ u64 cowp_port_now(void)
 void cowp_port_kick(struct cowp_port *p)
 {
 	/* The worker itself, as by a transfer that ends while it is submitted. */
-	if (in_task() && READ_ONCE(p->runner) == current)
+	if (cowp_port_runs(p))
 		p->kicked = true;
 	else
 		queue_work(p->wq, &p->work);
@@ -195,7 +211,8 @@ static void take_requests(struct cowp_port *p)
 	struct cowp_request *r;
 	bool waited;
 
-	for (;;) {
+	/* Whoever adds one kicks afterwards. */
+	while (!list_empty_careful(&p->requests)) {
 		spin_lock_irq(&p->lock);
 		r = list_first_entry_or_null(&p->requests, struct cowp_request, list);
 		if (r)
@@ -256,8 +273,7 @@ static void take_limits(struct cowp_port *p)
 {
 	struct cowp_config cfg;
 
-	if (!test_and_clear_bit(COWP_PORT_TUNE, &p->flags))
-		return;
+	clear_bit(COWP_PORT_TUNE, &p->flags);
 	spin_lock_irq(&p->lock);
 	cfg = p->new_limits;
 	spin_unlock_irq(&p->lock);
@@ -320,6 +336,8 @@ static void take_lookups(struct cowp_port *p)
 	struct cowp_lookup *l, *next;
 	LIST_HEAD(list);
 
+	if (list_empty_careful(&p->lookups))
+		return;
 	if (!p->retired && (!p->started ||
 			    READ_ONCE(p->status->state) == COWP_STATE_RECOVERING))
 		return;
@@ -410,6 +428,19 @@ static void set_tick(struct cowp_port *p, u64 next)
 	mod_delayed_work(p->wq, &p->tick, msecs_to_jiffies(delay));
 }
 
+/* What ends while it is submitted, as on a RAM disk, is taken at once. */
+static u64 run_engine(struct cowp_port *p)
+{
+	int runs = 0;
+	u64 next;
+
+	do {
+		cowp_io_deliver(p);
+		next = cowp_engine_run(p->eng, cowp_port_now());
+	} while (++runs < MAX_RUNS && !llist_empty(&p->done));
+	return next;
+}
+
 static u64 port_round(struct cowp_port *p)
 {
 	struct blk_plug plug;
@@ -417,10 +448,10 @@ static u64 port_round(struct cowp_port *p)
 
 	mutex_lock(&p->engine);
 	blk_start_plug(&plug);
-	cowp_io_deliver(p);
 	take_diff(p);
 	take_size(p);
-	take_limits(p);
+	if (test_bit(COWP_PORT_TUNE, &p->flags))
+		take_limits(p);
 	take_start(p);
 	take_requests(p);
 	cowp_gate_take(p);
@@ -428,7 +459,9 @@ static u64 port_round(struct cowp_port *p)
 	take_retire(p);
 	take_lookups(p);
 	if (p->started)
-		next = cowp_engine_run(p->eng, cowp_port_now());
+		next = run_engine(p);
+	else
+		cowp_io_deliver(p);
 	cowp_gate_submit(p);
 	blk_finish_plug(&plug);
 	mutex_unlock(&p->engine);
@@ -554,6 +587,7 @@ static void port_init(struct cowp_port *p, const struct cowp_config *cfg)
 	INIT_DELAYED_WORK(&p->tick, port_tick);
 	INIT_WORK(&p->takedown, port_takedown);
 	init_llist_head(&p->done);
+	prandom_seed_state(&p->random, get_random_u64());
 	mutex_init(&p->engine);
 	spin_lock_init(&p->lock);
 	spin_lock_init(&p->leg_lock);

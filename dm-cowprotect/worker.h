@@ -15,6 +15,7 @@
 #include <linux/llist.h>
 #include <linux/mempool.h>
 #include <linux/mutex.h>
+#include <linux/prandom.h>
 #include "leg.h"
 #include "volume.h"
 
@@ -58,6 +59,7 @@ enum cowp_port_flag {
  *		a snapshot who find it free
  * @runner:	the task that it runs in, while it runs
  * @kicked:	by itself: another round
+ * @random:	state of port_random()
  * @tick:	likewise, later
  * @flags:	enum cowp_port_flag
  * @error_if_blocked: fail what would be held while a fault stands
@@ -111,6 +113,7 @@ struct cowp_port {
 	struct mutex engine;		/* eng */
 	struct task_struct *runner;
 	bool kicked;
+	struct rnd_state random;
 	struct delayed_work tick;
 	unsigned long flags;
 	bool error_if_blocked;
@@ -199,6 +202,12 @@ void cowp_port_post(struct cowp_port *p, struct cowp_request *r);
 int cowp_port_call(struct cowp_port *p, struct cowp_request *r);
 enum cowp_lookup_result cowp_port_lookup(struct cowp_port *p, struct cowp_lookup *l);
 u64 cowp_port_now(void);
+
+/* Is this the worker? */
+static inline bool cowp_port_runs(struct cowp_port *p)
+{
+	return in_task() && READ_ONCE(p->runner) == current;
+}
 
 static inline struct cowp_port *cowp_port_get(struct cowp_port *p)
 {
