@@ -21,8 +21,9 @@ static void check_counts(struct world *w)
 
 		live[cowp_segment_of(&eng->geo, f->block)]++;
 		for (leaf = 0; leaf < f->leaves; leaf++) {
-			const struct cowp_run_block *b = (void *)w->dev[COWP_DIFF].now[f->block + leaf];
+			const struct cowp_run_block *b;
 
+			b = (void *)w->dev[COWP_DIFF].now[f->block + leaf];
 			for (at = 0; at < le16_to_cpu(b->count); at++) {
 				struct cowp_rec rec;
 				u32 segment;
@@ -39,7 +40,8 @@ static void check_counts(struct world *w)
 	for (i = 0; i < eng->segs.count; i++)
 		if (eng->segs.table[i].kind != COWP_SEGMENT_FREE &&
 		    eng->segs.table[i].kind < COWP_SEGMENT_KINDS)
-			KUNIT_EXPECT_EQ_MSG(test, eng->segs.table[i].live, live[i], "segment %u", i);
+			KUNIT_EXPECT_EQ_MSG(test, eng->segs.table[i].live, live[i],
+					    "segment %u", i);
 	kunit_kfree(test, live);
 }
 

@@ -102,14 +102,15 @@ static u32 run(const struct job *j, int flags, void (*one)(struct run *, u64, vo
 	r.chunks = calloc(j->count, sizeof(*r.chunks));
 	if (r.fd < 0 || !r.chunks || !threads) {
 		printf("%s: %s\n", j->device, strerror(errno));
-		return j->count;
+	} else {
+		choose(&r);
+		for (i = 0; i < j->jobs; i++)
+			started += !pthread_create(&threads[started], NULL, work, &r);
+		for (i = 0; i < started; i++)
+			pthread_join(threads[i], NULL);
 	}
-	choose(&r);
-	for (i = 0; i < j->jobs; i++)
-		started += !pthread_create(&threads[started], NULL, work, &r);
-	for (i = 0; i < started; i++)
-		pthread_join(threads[i], NULL);
-	close(r.fd);
+	if (r.fd >= 0)
+		close(r.fd);
 	free(r.chunks);
 	free(threads);
 	return started ? r.wrong : j->count;

@@ -65,7 +65,11 @@ taken "with a snapshot device"
 dmsetup remove snap
 
 host resize diff 8T > /dev/null
-wait_for test "$(blockdev --getsize64 "$diff")" -eq $((8 << 40))
+has_grown()
+{
+	[ "$(blockdev --getsize64 "$diff")" -eq $((8 << 40)) ]
+}
+wait_for has_grown
 check "the diff area grows" message vol grow
 check "and the bound with it" test "$(limit)" -gt $((was + (14 << 20)))
 taken "an area of half a million segments"

@@ -130,7 +130,11 @@ total()
 memory=$(word vol 11)
 chunks=$(total)
 host resize diff 256M > /dev/null
-wait_for test "$(blockdev --getsize64 "$diff")" -eq $((256 << 20))
+has_grown()
+{
+	[ "$(blockdev --getsize64 "$diff")" -eq $((256 << 20)) ]
+}
+wait_for has_grown
 hit=$(hits)
 check "growth without memory is refused" fails message vol grow
 check "and nothing has changed" eval 'is "$(total)" "$chunks" && is "$(word vol 11)" "$memory"'
