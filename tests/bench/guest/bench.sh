@@ -25,7 +25,6 @@ wanted()
 
 # The checksum as the module's soft dependency has it
 modprobe crc32c-intel
-mkdir -p $logs
 [ "$kind" = engine ] || devices "$kind"
 
 case $kind in

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # The same I/O for every target: logs that fio replays.  Sourced, not run.
 #
@@ -9,6 +9,7 @@
 # fdatasync.
 
 logs=/tmp/logs
+mkdir -p $logs
 
 # make_log LOAD: by a generator with a fixed seed
 make_log()
