@@ -23,8 +23,9 @@
  * lowest generation of a manifest that may still be believed.
  *
  * A segment is one of: free, log (old chunks, with the summaries that find
- * them), moved (old chunks from nearly empty segments), or run (index blocks).  Each opening of a segment has an incarnation
- * of its own, which every block in it carries; numbers are never reused.
+ * them), moved (old chunks from nearly empty segments), or run (index blocks).
+ * Each opening of a segment has an incarnation of its own, which every block in
+ * it carries; numbers are never reused.
  */
 #ifndef COWPROTECT_FORMAT_H
 #define COWPROTECT_FORMAT_H

@@ -20,8 +20,8 @@
 #include "counter.h"
 #include "engine.h"
 
-#define LIVE_CHUNKS	(1U << 20)
-#define DIFF_BLOCKS	(1U << 17)
+#define LIVE_CHUNKS	1048576U
+#define DIFF_BLOCKS	131072U
 #define CHUNKS		32768U	/* a memtable takes them without a checkpoint */
 #define DEPTH		32U
 
