@@ -314,9 +314,9 @@ static int init(struct cowp_engine *eng)
 	eng->create.flush->op = COWP_FLUSH;
 	eng->create.flush->dev = COWP_LIVE;
 	if (count_init(eng, &eng->fast.gate.inside) || count_init(eng, &eng->fast.readers) ||
-	    cowp_segments_init(eng) || cowp_discard_init(eng) || cowp_log_init(eng) || cowp_cache_init(eng) ||
-	    cowp_index_init(eng) || cowp_preserved_init(eng) || cowp_manifest_init(eng) ||
-	    cowp_state_init(eng) || cowp_recovery_init(eng))
+	    cowp_segments_init(eng) || cowp_discard_init(eng) || cowp_log_init(eng) ||
+	    cowp_cache_init(eng) || cowp_index_init(eng) || cowp_preserved_init(eng) ||
+	    cowp_manifest_init(eng) || cowp_state_init(eng) || cowp_recovery_init(eng))
 		return -ENOMEM;
 	return 0;
 }

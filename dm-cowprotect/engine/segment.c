@@ -10,8 +10,9 @@
  * The reserve: a memtable is written out as a run even when no copy may be
  * made any more, so that delete, clear and checkpoint work in a full area.
  * Copies therefore leave alone as many segments as the runs of both memtables
- * can need, and a merge, which finds what is dead.  They may consume them; copies then wait until deletion or growth
- * has made the reserve whole again, and meanwhile no memtable fills.
+ * can need, and a merge, which finds what is dead.  They may consume them; copies
+ * then wait until deletion or growth has made the reserve whole again, and
+ * meanwhile no memtable fills.
  */
 #include "internal.h"
 
