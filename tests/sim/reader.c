@@ -220,7 +220,9 @@ static void reader_found(struct sim *s, struct sim_lookup *l)
 	r->seqs = 0;
 	for (i = 0; i < r->nr_found; i++)
 		r->seqs += r->sampled[i];
-	sim_after(s, rng_below(&s->rng, 20), reader_submit, r);
+	/* Now and then one is put aside for long: meanwhile nothing may be used again. */
+	sim_after(s, rng_below(&s->rng, rng_one_in(&s->rng, 8) ? 200000 : 20), reader_submit,
+		  r);
 }
 
 static void reader_try(struct sim *s, void *arg)

@@ -23,6 +23,17 @@ all_written()
 		<(dd if=/dev/mapper/vol bs=512k skip=1 iflag=direct status=none)
 }
 
+# Each time reclaim may still find some room, with what was in memory in a run
+no_room_is_left()
+{
+	local i
+	for ((i = 0; i < 20; i++)); do
+		message vol grow && message vol clear || return 0
+		wait_for blocked_with_io || return 1
+	done
+	return 1
+}
+
 name="full, protected, held"
 diff=$(disk one)
 under=$diff
@@ -34,7 +45,7 @@ check "$name: the fault is diff-area-full" is "$(fault vol)" diff-area-full
 check "$name: event, uevent and log say so" told blocked diff-area-full \
 	"blocked, I/O is held, the snapshots are safe; fault diff-area-full \\(error -28\\): grow the diff device and send grow, or delete snapshots; then send clear"
 check "$name: clear with the cause still there fails" fails message vol clear
-check "$name: so does grow without more room" eval '! message vol grow || ! message vol clear'
+check "$name: so it does behind grow without more room" no_room_is_left
 check "$name: nothing is released" eval 'blocked_with_io && kill -0 $writer'
 check "$name: a noflush suspend and resume do not wait" suspend_does_not_wait
 check "$name: what was held is held again" wait_for blocked_with_io
