@@ -343,6 +343,11 @@ static void settle_entry(struct sim *s, struct model_snapshot *snap)
 {
 	const struct cowp_snapshot *entry = table_entry(s, snap->id);
 
+	if (!entry && cowp_engine_status(s->eng)->state == COWP_STATE_LOST) {
+		/* A creation of unknown fate, and all were given up behind it. */
+		snap->must = false;
+		return;
+	}
 	if (!entry)
 		sim_fail(s, "epoch %u began without a snapshot", snap->id);
 	/* A growth that arrives during a creation takes effect before or after it. */
