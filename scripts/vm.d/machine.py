@@ -13,7 +13,7 @@ import time
 
 from common import Failure, which
 
-QEMU = "qemu-system-x86_64"
+QEMU = os.environ.get("COWPROTECT_QEMU") or "qemu-system-x86_64"
 PR_SET_PDEATHSIG = 1
 UNPLUG_SECONDS = 60
 # Cold-plugged and hot-plugged virtio disks have a root port each: a root port

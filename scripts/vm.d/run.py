@@ -17,6 +17,11 @@ CONSOLE_START, CONSOLE_END = "vm: the script starts", "vm: end of the run"
 CONSOLE_LINES = 120
 EXCERPT_LINES = 40
 EXCERPTS = 3
+# An emulated machine that a busy host starves may hang or panic while its kernel
+# sets up clocks and interrupts.  Nothing under test has run by then.
+FIRST_PROCESS = "Run /init as init process"
+FIRST_PROCESS_SECONDS = 300
+FAILED_BOOTS = 2
 
 
 def kernel_info(name):
@@ -41,6 +46,7 @@ class Run:
         if len(self.disks) != len(options.disk):
             raise Failure("two disks have the same name")
         self.boot = 0
+        self.failed_boots = 0
         self.status = None
         self.machine = None
 
@@ -65,8 +71,10 @@ class Run:
     def power_on(self):
         self.boot += 1
         with open(self.console, "a") as log:
+            self.boot_console = log.tell()
             log.write(f"----- boot {self.boot} -----\n")
         self.started = time.monotonic()
+        self.first_process_by = self.started + FIRST_PROCESS_SECONDS
         arguments = machine.base_arguments(
             self.kernel, self.initramfs, self.accel, self.options, self.console)
         arguments += ["-append", machine.command_line(self.options, self.boot)]
@@ -77,7 +85,9 @@ class Run:
         """Carry out what the guest asks for until the script ends: None, or what
         ended the machine before it"""
         while self.status is None:
-            if not self.machine.pump_until(self.request_ready, self.time_left()):
+            if not self.machine.pump_until(self.request_ready, self.patience()):
+                if self.boots_at_last():
+                    continue
                 if self.time_left() > 0:
                     return DIED
                 self.report_stuck()
@@ -98,7 +108,38 @@ class Run:
     def time_left(self):
         return self.deadline - time.monotonic()
 
+    def patience(self):
+        """How long to wait for the guest: at first only for its kernel"""
+        if self.first_process_by:
+            return min(self.time_left(), self.first_process_by - time.monotonic())
+        return self.time_left()
+
+    def boots_at_last(self):
+        """Nothing came, or the machine ended.  True if there is reason to wait: the
+        kernel has got to its first process, or is started once more"""
+        if not self.first_process_by or self.time_left() <= 0:
+            return False
+        with open(self.console, errors="replace") as log:
+            log.seek(self.boot_console)
+            printed = log.read()
+        if FIRST_PROCESS in printed:
+            self.first_process_by = None
+            return not self.machine.ended()
+        if self.failed_boots == FAILED_BOOTS:
+            return False
+        self.failed_boots += 1
+        self.machine.kill()
+        self.print_lines(f"boot {self.boot} does not get to the first process: once more",
+                         printed.splitlines()[-EXCERPT_LINES:])
+        os.truncate(self.console, self.boot_console)
+        if self.accel == "kvm":
+            self.accel = "tcg"
+        self.boot -= 1
+        self.power_on()
+        return True
+
     def report_start(self):
+        self.first_process_by = None
         seconds = time.monotonic() - self.started
         say(f"{self.kernel['release']}, {self.accel}, boot {self.boot}: "
             f"the script starts after {seconds:.1f} s")
