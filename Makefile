@@ -5,7 +5,7 @@
 #	make			the module for KDIR and the tools
 #	make module		the module alone (KDIR=..., W=1, C=2 as in the kernel)
 #	make tools		the tools alone
-#	make check		all tests that fit in half an hour on two cores
+#	make check		all tests that fit in 40 minutes on two cores
 #	make check-full		all tests
 #	make bench		figures beside dm-linear, dm-snapshot and dm-thin (long)
 #	make demo		a snapshot, a lost diff disk and a power cut, shown in a
