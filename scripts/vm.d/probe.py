@@ -12,6 +12,8 @@ from console import lines_of
 from machine import QEMU, die_with_parent
 
 PROBE_SECONDS = 6
+# Nested virtualization may work most of the time
+PROBES = 3
 
 
 def read(path):
@@ -34,7 +36,7 @@ def reaches_userspace(kernel, directory):
     open(console, "w").close()
     process = subprocess.Popen(
         [which(QEMU), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-         "-machine", "q35", "-accel", "kvm", "-cpu", "host", "-m", "512M",
+         "-machine", "q35", "-accel", "kvm", "-cpu", "host", "-smp", "2", "-m", "512M",
          "-kernel", kernel["image"], "-append", "console=ttyS0 panic=-1",
          "-serial", "file:" + console],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -60,9 +62,9 @@ def choose(kernel):
     path = os.path.join(CACHE, "accel-" + host_key(kernel))
     with locked("accel"):
         if not os.path.exists(path):
-            say(f"trying KVM with {kernel['release']} for {PROBE_SECONDS} s at most")
+            say(f"trying KVM with {kernel['release']}")
             with tempfile.TemporaryDirectory() as directory:
-                works = reaches_userspace(kernel, directory)
+                works = all(reaches_userspace(kernel, directory) for _ in range(PROBES))
             with open(path + ".new", "w") as out:
                 out.write("kvm" if works else "tcg")
             os.rename(path + ".new", path)
