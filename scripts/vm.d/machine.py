@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """One QEMU process: its command line, its disks, its sockets."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -26,7 +27,7 @@ COMMAND_LINE = " ".join([
     "panic=-1", "oops=panic",
     # An emulated processor is slow: what takes so long there is stuck all the same
     "sysctl.kernel.hung_task_timeout_secs=120", "sysctl.kernel.hung_task_warnings=-1",
-    "sysctl.kernel.watchdog_thresh=30", "workqueue.watchdog_thresh=90",
+    "watchdog_thresh=30", "workqueue.watchdog_thresh=90",
     "rcupdate.rcu_cpu_stall_timeout=90",
     # Speed of booting and of running under emulation
     "mitigations=off", "nokaslr", "no_timer_check", "random.trust_cpu=on",
@@ -297,6 +298,10 @@ class Machine:
 
     def kill(self):
         """End the process at once; what its guest has printed still comes"""
+        if self.ended():
+            # It is about to end by itself: how is worth knowing
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
@@ -306,5 +311,10 @@ class Machine:
             sock.close()
 
     def errors(self):
+        """What QEMU printed, and how it ended where that was by a signal"""
         with open(self.errors_path, errors="replace") as errors:
-            return errors.read().strip() or "(QEMU printed nothing)"
+            text = errors.read().strip() or "(QEMU printed nothing)"
+        status = self.process.poll()
+        if status is None or status >= 0:
+            return text
+        return f"{text} (QEMU was ended by {signal.Signals(-status).name})"
