@@ -168,16 +168,6 @@ static void update_status(struct cowp_engine *eng)
 	}
 }
 
-/* To choose what is to be merged is much work for nothing where there is no run. */
-static u64 run_merge(struct cowp_engine *eng)
-{
-	const struct cowp_index *x = &eng->index;
-
-	if (!x->run_count && !x->reclaim.stage && x->merge.state == COWP_MERGE_IDLE)
-		return ~0ULL;
-	return cowp_merge_run(eng);
-}
-
 u64 cowp_engine_run(struct cowp_engine *eng, u64 now)
 {
 	u64 next;
@@ -196,7 +186,7 @@ u64 cowp_engine_run(struct cowp_engine *eng, u64 now)
 		cowp_log_run(eng);
 		cowp_proof_run(eng);
 		next = min(next, cowp_log_tick(eng));
-		next = min(next, run_merge(eng));
+		next = min(next, cowp_merge_run(eng));
 		cowp_checkpoint_run(eng);
 		cowp_state_run(eng);
 		cowp_messages_run(eng);

@@ -699,6 +699,7 @@ struct cowp_choice {
  * @serving:	the merge is the pass's
  * @thorough:	the pass is made because room runs short
  * @emptying:	segments that the pass empties
+ * @look:	the runs, or who needs them, are not what they were when it chose
  * @changed:	since the pass began there is more to gain
  * @vain:	the last pass gained nothing, nor would another one
  * @flushed:	records that came from memory since the pass began
@@ -712,6 +713,7 @@ struct cowp_reclaim {
 	bool serving;
 	bool thorough;
 	u32 emptying;
+	bool look;
 	bool changed;
 	bool vain;
 	u64 flushed;

@@ -455,6 +455,7 @@ static void drain(struct cowp_engine *eng)
 	m->forget = false;
 	m->inputs = 0;
 	m->state = COWP_MERGE_IDLE;
+	eng->index.reclaim.look = true;
 }
 
 /* Is it waiting for I/O that was given up, and may never end? */

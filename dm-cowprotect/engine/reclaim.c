@@ -198,6 +198,10 @@ void cowp_reclaim_choose(struct cowp_engine *eng)
 	struct cowp_reclaim *r = &eng->index.reclaim;
 	struct cowp_choice *c = r->choice;
 
+	/* Asked in each run of the engine, it mostly has nothing new to look at. */
+	if (!r->look && !r->stage && !wants_pass(eng))
+		return;
+	r->look = false;
 	r->serving = false;
 	choose_dead(eng, c);
 	if (!c->count && !choose_crowded(eng, COWP_FAN_IN, c) &&
@@ -224,6 +228,7 @@ void cowp_reclaim_merged(struct cowp_engine *eng)
 	if (r->serving)
 		next_stage(eng);
 	r->serving = false;
+	r->look = true;
 	eng->again = true;
 }
 
@@ -232,6 +237,7 @@ void cowp_reclaim_failed(struct cowp_engine *eng)
 {
 	struct cowp_reclaim *r = &eng->index.reclaim;
 
+	r->look = true;
 	if (++r->failures < ATTEMPTS)
 		return;
 	end_pass(eng);
@@ -249,6 +255,7 @@ void cowp_reclaim_more(struct cowp_engine *eng)
 	struct cowp_reclaim *r = &eng->index.reclaim;
 
 	r->changed = true;
+	r->look = true;
 	if (r->failures < ATTEMPTS)
 		r->vain = false;
 	eng->again = true;

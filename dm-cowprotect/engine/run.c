@@ -204,6 +204,7 @@ bool cowp_runs_update(struct cowp_index *x)
 	struct cowp_run *r = NULL;
 	u32 i;
 
+	x->reclaim.look = true;
 	x->run_count = 0;
 	for (i = 0; i < x->fragment_count; i++) {
 		const struct cowp_fragment *f = &x->fragments[i];
