@@ -189,6 +189,8 @@ void cowp_snapshot_delete(struct cowp_engine *eng, struct cowp_msg *msg)
 		port_msg_done(eng->port, msg, -ENOENT);
 		return;
 	}
+	/* What is dead without it may be merged from now on. */
+	eng->index.reclaim.look = true;
 	/* Only without the oldest does anything become free by a run. */
 	cowp_checkpoint_want(eng, s->id == cowp_snapshot_oldest(eng));
 	s->deleting = true;
