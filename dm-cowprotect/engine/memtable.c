@@ -48,6 +48,7 @@ void cowp_memtable_reset(struct cowp_memtable *t, u64 base_batch)
 	t->base_batch = base_batch;
 	t->height = 1;
 	memset(t->head, 0xff, sizeof(t->head));
+	memset(t->before, 0xff, sizeof(t->before));
 }
 
 /* The link of a level: in the head, or in the node that comes before. */
@@ -76,6 +77,18 @@ static u32 descend(const struct cowp_memtable *t, u64 key, u32 *before)
 	return next;
 }
 
+/* The node that a key is inserted before, at @t->before: the last place if that fits. */
+static u32 find_place(struct cowp_memtable *t, u64 key)
+{
+	u32 at = t->before[0];
+	u32 next = *link_of(t, at, 0);
+
+	if ((at == COWP_MEMTABLE_NIL || t->nodes[at].rec.key < key) &&
+	    (next == COWP_MEMTABLE_NIL || t->nodes[next].rec.key >= key))
+		return next;
+	return descend(t, key, t->before);
+}
+
 static u32 choose_height(const struct cowp_memtable *t, u32 random)
 {
 	u32 left = links_of(t->capacity) - t->links_used;
@@ -93,9 +106,8 @@ static u32 choose_height(const struct cowp_memtable *t, u32 random)
 bool cowp_memtable_insert(struct cowp_memtable *t, const struct cowp_rec *rec, u64 batch,
 			  u32 random)
 {
-	u32 before[COWP_MEMTABLE_LEVELS];
 	u32 order = batch > t->base_batch ? batch - t->base_batch : 0;
-	u32 at = descend(t, rec->key, before);
+	u32 at = find_place(t, rec->key);
 	struct cowp_node *node;
 	u32 height, level;
 
@@ -110,7 +122,7 @@ bool cowp_memtable_insert(struct cowp_memtable *t, const struct cowp_rec *rec, u
 
 	height = choose_height(t, random);
 	while (t->height < height)
-		before[t->height++] = COWP_MEMTABLE_NIL;
+		t->before[t->height++] = COWP_MEMTABLE_NIL;
 
 	at = t->count++;
 	node = &t->nodes[at];
@@ -119,10 +131,11 @@ bool cowp_memtable_insert(struct cowp_memtable *t, const struct cowp_rec *rec, u
 	node->links = t->links_used;
 	t->links_used += height;
 	for (level = 0; level < height; level++) {
-		u32 *from = link_of(t, before[level], level);
+		u32 *from = link_of(t, t->before[level], level);
 
 		t->links[node->links + level] = *from;
 		*from = at;
+		t->before[level] = at;
 	}
 	t->min_epoch = min(t->min_epoch, cowp_key_epoch(rec->key));
 	t->max_epoch = max(t->max_epoch, cowp_key_epoch(rec->key));

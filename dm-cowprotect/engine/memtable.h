@@ -37,6 +37,7 @@ struct cowp_memtable {
 	u64 base_batch;
 	u32 head[COWP_MEMTABLE_LEVELS];
 	u32 height;
+	u32 before[COWP_MEMTABLE_LEVELS];	/* the place of the last insert, at each level */
 };
 
 /* May sleep.  Returns 0 or -ENOMEM. */
