@@ -136,6 +136,7 @@ static void wait_in_line(struct cowp_engine *eng, struct cowp_waiter *w)
 void cowp_log_write(struct cowp_engine *eng, struct cowp_waiter *w)
 {
 	struct cowp_log *log = &eng->log;
+	struct cowp_frame *f = NULL;
 	struct cowp_batch *b;
 
 	if (eng->fast.gate.word != COWP_GATE_PRESERVE && !cowp_is_proof(eng, w)) {
@@ -145,13 +146,13 @@ void cowp_log_write(struct cowp_engine *eng, struct cowp_waiter *w)
 	for (; w->done < w->count; w->done++) {
 		u64 chunk = w->chunk + w->done;
 		struct cowp_copy *c = find_copy(log, chunk);
-		struct cowp_frame *f;
 
 		if (!c) {
-			f = cowp_preserved_frame(eng, chunk, w);
+			if (!f || f->tag != cowp_bits_tag(chunk, eng->fast.epoch))
+				f = cowp_preserved_frame(eng, chunk, w);
 			if (!f)
 				return;
-			if (cowp_bits_test(&eng->fast.bits, chunk, eng->fast.epoch))
+			if (cowp_bits_marked(f, chunk))
 				continue;
 			if (eng->phase == COWP_PHASE_ACTIVE || cowp_is_proof(eng, w))
 				c = new_copy(eng, chunk, f);

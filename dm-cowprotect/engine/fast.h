@@ -280,6 +280,14 @@ static inline void cowp_bits_mark(struct cowp_frame *f, u64 chunk)
 	smp_store_release(word, *word | BIT(bit % BITS_PER_LONG));
 }
 
+/* Worker: the frame holds the chunk's page; has it been marked? */
+static inline bool cowp_bits_marked(const struct cowp_frame *f, u64 chunk)
+{
+	u32 bit = chunk & (COWP_PAGE_CHUNKS - 1);
+
+	return f->bits[bit / BITS_PER_LONG] & BIT(bit % BITS_PER_LONG);
+}
+
 /* Worker: give the frame to a page (COWP_NO_TAG: to none), all bits clear. */
 static inline void cowp_bits_assign(struct cowp_frame *f, u64 tag)
 {
