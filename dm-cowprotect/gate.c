@@ -187,12 +187,20 @@ int cowp_gate_map(struct cowp_port *p, struct dm_target *ti, struct bio *bio)
 
 	io->port = p;
 	io->ti = ti;
+	io->overwrite = false;
 	io->inside = false;
 	if (changes(bio))
 		return map_change(p, bio);
 	if (READ_ONCE(p->fast->gate.word) == COWP_GATE_BLOCKED)
 		return to_worker(p, bio);
 	return DM_MAPIO_REMAPPED;
+}
+
+static void overwritten(struct cowp_port *p)
+{
+	/* A full barrier: port_overwrites() sees this one, or is seen. */
+	if (atomic_dec_return(&p->overwrites) == READ_ONCE(p->few))
+		cowp_port_kick(p);
 }
 
 /**
@@ -205,6 +213,9 @@ void cowp_gate_done(struct bio *bio)
 {
 	struct cowp_live_io *io = cowp_live_io(bio);
 
+	if (io->overwrite)
+		overwritten(io->port);
+	io->overwrite = false;
 	if (io->inside)
 		leave(io->port, io->parity);
 	io->inside = false;
@@ -359,10 +370,32 @@ void port_write_done(struct cowp_port *p, struct cowp_waiter *w, enum cowp_verdi
 		return;
 	list_del_init(&io->owned);
 	atomic_dec(&p->nr_owned);
-	if (v == COWP_GO)
+	if (v == COWP_GO) {
+		io->overwrite = true;
+		atomic_inc(&p->overwrites);
 		let_go(p, cowp_live_bio(io));
-	else
+	} else {
 		bio_list_add(&p->again, cowp_live_bio(io));
+	}
+}
+
+/**
+ * port_overwrites - how many writes are on their way that the engine let go
+ * @p:		the activation
+ * @few:	if there are more, have the engine run when there are so many
+ *
+ * Worker.
+ */
+u32 port_overwrites(struct cowp_port *p, u32 few)
+{
+	u32 count;
+
+	WRITE_ONCE(p->few, few);
+	smp_mb();	/* pairs with overwritten() */
+	count = atomic_read(&p->overwrites);
+	if (count <= few)
+		WRITE_ONCE(p->few, -1);
+	return count;
 }
 
 /**

@@ -15,6 +15,7 @@
  * @ti:		the target, which stays while the bio is under way
  * @inside:	it counts as inside the gate
  * @parity:	of that
+ * @overwrite:	the engine let it go
  */
 struct cowp_live_io {
 	struct cowp_waiter waiter;
@@ -22,6 +23,7 @@ struct cowp_live_io {
 	struct cowp_port *port;
 	struct dm_target *ti;
 	bool inside;
+	bool overwrite;
 	u32 parity;
 };
 

@@ -599,6 +599,7 @@ static void port_init(struct cowp_port *p, const struct cowp_config *cfg)
 	INIT_LIST_HEAD(&p->requests);
 	INIT_LIST_HEAD(&p->owned);
 	p->tick_at = ~0ULL;
+	p->few = -1;
 	p->chunk_shift = ilog2(cfg->chunk_blocks * COWP_BLOCK_SECTORS);
 	/* A write that needs megabytes copied is better done in pieces. */
 	p->write_chunks = clamp(SZ_4M / chunk_bytes, 1U, COWP_WRITE_CHUNKS);

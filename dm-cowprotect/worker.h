@@ -79,6 +79,8 @@ enum cowp_port_flag {
  * @nr_held:	how many
  * @owned:	struct cowp_live_io that the engine has
  * @nr_owned:	how many
+ * @overwrites:	bios that the engine let go, and that did not end yet
+ * @few:	kick when these are so many, -1: never
  * @go:		bios to submit
  * @again:	bios to put through the gate again
  * @cancelling:	being taken back from the engine
@@ -97,7 +99,7 @@ enum cowp_port_flag {
  * @errands:	memory for messages (message.c)
  * @takedown:	frees it
  *
- * Fields between @held and @tick_at are the worker's own.
+ * Fields between @held and @tick_at are the worker's own, but for @overwrites.
  */
 struct cowp_port {
 	struct kref ref;
@@ -136,6 +138,8 @@ struct cowp_port {
 	atomic_t nr_held;
 	struct list_head owned;
 	atomic_t nr_owned;
+	atomic_t overwrites;
+	int few;
 	struct bio_list go;
 	struct bio_list again;
 	struct cowp_waiter *cancelling;

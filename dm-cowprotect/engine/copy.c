@@ -164,10 +164,12 @@ void cowp_log_write(struct cowp_engine *eng, struct cowp_waiter *w)
 		w->batch = max(w->batch, c->batch->number);
 	}
 	b = find_batch(log, w->batch);
-	if (b)
-		list_add_tail(&w->node, &b->waiters);
-	else
+	if (!b) {
 		cowp_waiter_done(eng, w, cowp_log_preserved(eng, w) ? COWP_GO : COWP_AGAIN);
+		return;
+	}
+	list_add_tail(&w->node, &b->waiters);
+	b->writers++;
 }
 
 /* Let those that wait in line try again, as far as resources go. */

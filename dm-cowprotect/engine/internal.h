@@ -248,10 +248,12 @@ struct cowp_copy {
  * @count:	how many
  * @unread:	the first one whose read was not started
  * @came:	a read has come back: it takes no more copies
+ * @held_until:	engine time until which it waits for more, 0 if it does not
  * @segment:	where they go
  * @first_slot:	of @segment, when composed
  * @lane:	when composed
  * @waiters:	writes whose last chunk is in this batch
+ * @writers:	how many there were
  * @create:	the snapshot whose epoch record this batch is, or NULL
  * @data_io:	for the data
  * @header_io:	for the segment's header, if it is the first batch there
@@ -271,10 +273,12 @@ struct cowp_batch {
 	u32 count;
 	struct cowp_copy *unread;
 	bool came;
+	u64 held_until;
 	struct cowp_listed *segment;
 	u32 first_slot;
 	struct cowp_lane *lane;
 	struct list_head waiters;
+	u32 writers;
 	struct cowp_create *create;
 	struct cowp_io *data_io[COWP_DATA_IOS];
 	struct cowp_io *header_io;
@@ -332,6 +336,7 @@ struct cowp_log {
 	struct list_head batches;
 	struct cowp_batch *gather;
 	u32 batch_chunks;		/* most chunks of a batch */
+	u32 good_chunks;		/* a batch of so many waits for no more */
 	struct cowp_lane lane[COWP_LANES];
 	struct cowp_io *summary_io[COWP_SUMMARY_IOS];
 	struct list_head summary_ios;	/* idle ones */

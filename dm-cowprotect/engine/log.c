@@ -4,19 +4,22 @@
  *
  *	GATHER -> READ -> READY -> WRITE [-> FLUSH_WAIT -> FLUSH] -> DURABLE -> released
  *
- * While one batch is on its way the next one gathers; no timer delays a single
- * write.  A batch's data, its summary versions and, in a fresh segment, the
- * header are written in parallel: the checksums in the summary cover the data,
- * so nothing has to come before anything else.  Batches overlap, but they are
- * released in the order of their numbers, and recovery takes nothing behind the
- * first number that is missing.  Therefore a batch that cannot be completed
- * takes all unreleased ones with it (cowp_log_abort()), and no batch is begun
- * behind the gap before a durable manifest has put its replay point past it:
- * that manifest is the void record of the numbers that were lost.
+ * While one batch is on its way the next one gathers, and waits a little where
+ * others are bound to come; no timer delays a single write.  A batch's data, its
+ * summary versions and, in a fresh segment, the header are written in parallel:
+ * the checksums in the summary cover the data, so nothing has to come before
+ * anything else.  Batches overlap, but they are released in the order of their
+ * numbers, and recovery takes nothing behind the first number that is missing.
+ * Therefore a batch that cannot be completed takes all unreleased ones with it
+ * (cowp_log_abort()), and no batch is begun behind the gap before a durable
+ * manifest has put its replay point past it: that manifest is the void record of
+ * the numbers that were lost.
  */
 #include "internal.h"
 
 #define WATERMARK_DELAY_MS	1000U
+#define HOLD_MS			20U	/* a batch waits for more, at most */
+#define GOOD_BLOCKS		32U	/* of data: enough for one of summary */
 
 /* ---- batches ---- */
 
@@ -43,6 +46,8 @@ struct cowp_batch *cowp_batch_new(struct cowp_engine *eng)
 		b->count = 0;
 		b->unread = NULL;
 		b->came = false;
+		b->held_until = 0;
+		b->writers = 0;
 		b->segment = NULL;
 		b->lane = NULL;
 		b->create = NULL;
@@ -431,6 +436,34 @@ static bool lanes_free(struct cowp_log *log)
 	return false;
 }
 
+/*
+ * Is it better to wait before the batch is begun?  Each costs a block of summary,
+ * and a flush where the device has no FUA.  Writers whose chunks are in the batches
+ * before it, or who were let go just now, will soon be back.  Unless these are few
+ * all go on together.  With FUA two batches that overlap make up for the block.
+ */
+static bool waits_for_more(struct cowp_engine *eng, struct cowp_batch *b)
+{
+	struct cowp_log *log = &eng->log;
+	u32 caps = port_caps(eng->port, COWP_DIFF);
+	u32 few = max(b->writers / 3, 2U);
+	struct cowp_batch *each;
+	u32 others = 0;
+
+	if (!(caps & COWP_CAP_CACHE) || caps & COWP_CAP_FUA || log->gather != b ||
+	    b->count >= log->good_chunks || eng->fast.gate.word != COWP_GATE_PRESERVE)
+		return false;
+	list_for_each_entry(each, &log->batches, node)
+		if (each != b)
+			others += each->writers;
+	others += port_overwrites(eng->port, few - min(few, others));
+	if (others <= few)
+		return false;
+	if (!b->held_until)
+		b->held_until = eng->now + HOLD_MS;
+	return eng->now < b->held_until;
+}
+
 static bool start_reading(struct cowp_engine *eng)
 {
 	struct cowp_log *log = &eng->log;
@@ -448,7 +481,7 @@ static bool start_reading(struct cowp_engine *eng)
 			continue;
 		if (!b->count && !b->create)
 			return false;
-		if (!lanes_free(log))
+		if (!lanes_free(log) || waits_for_more(eng, b))
 			return false;
 		if (log->gather == b)
 			log->gather = NULL;
@@ -508,6 +541,8 @@ u64 cowp_log_tick(struct cowp_engine *eng)
 {
 	struct cowp_log *log = &eng->log;
 
+	if (log->gather && log->gather->held_until > eng->now)
+		return log->gather->held_until;
 	if (log->watermark >= log->released || !list_empty(&log->batches) ||
 	    eng->phase != COWP_PHASE_ACTIVE)
 		return ~0ULL;
@@ -646,6 +681,7 @@ void cowp_log_attach(struct cowp_engine *eng)
 	/* One slot is left for a bad map, one part for a block that was begun before. */
 	log->batch_chunks = min(log->batch_chunks, eng->geo.slots - 1);
 	log->batch_chunks = min(log->batch_chunks, (COWP_BATCH_PARTS - 2) * eng->geo.entries);
+	log->good_chunks = DIV_ROUND_UP(GOOD_BLOCKS, eng->geo.chunk_blocks);
 }
 
 void cowp_log_exit(struct cowp_engine *eng)

@@ -141,6 +141,9 @@ struct cowp_msg;
  * void port_write_done(struct cowp_port *p, struct cowp_waiter *w,
  *			enum cowp_verdict v);
  *	The engine is done with the waiter.
+ * u32 port_overwrites(struct cowp_port *p, u32 few);
+ *	How many writes that were to go are still on their way.  If more than @few,
+ *	cowp_engine_run() is called when they have become so few.
  * void port_lookup_done(struct cowp_port *p, struct cowp_lookup *l);
  *	The lookup's results stand in it.
  * void port_msg_done(struct cowp_port *p, struct cowp_msg *m, int error);

@@ -62,6 +62,7 @@ u64 port_sectors(struct cowp_port *p, enum cowp_dev dev);
 u64 port_real_seconds(void);
 u32 port_random(struct cowp_port *p);
 void port_write_done(struct cowp_port *p, struct cowp_waiter *w, enum cowp_verdict v);
+u32 port_overwrites(struct cowp_port *p, u32 few);
 void port_lookup_done(struct cowp_port *p, struct cowp_lookup *l);
 void port_msg_done(struct cowp_port *p, struct cowp_msg *m, int error);
 void port_gate(struct cowp_port *p, u32 word);

@@ -37,6 +37,9 @@ static void leave_gate(struct sim *s, struct user_io *u)
 {
 	u->inside = false;
 	s->inside--;
+	if (u->overwrite && --s->overwrites == s->few)
+		sim_called(s);
+	u->overwrite = false;
 	if (cowp_gate_leave(&s->fast->gate, u->parity))
 		sim_called(s);
 }
@@ -225,8 +228,18 @@ void port_write_done(struct cowp_port *p, struct cowp_waiter *w, enum cowp_verdi
 	sim_trace(s, "user write %llu+%u #%llx may go", u->sector, u->sectors, u->stamp);
 	cowp_gate_enter(&s->fast->gate, &u->parity);
 	u->inside = true;
+	u->overwrite = true;
 	s->inside++;
+	s->overwrites++;
 	pass(s, u);
+}
+
+u32 port_overwrites(struct cowp_port *p, u32 few)
+{
+	struct sim *s = p->sim;
+
+	s->few = s->overwrites > few ? few : ~0U;
+	return s->overwrites;
 }
 
 /* A noflush suspend takes a waiter; it arrives again when the device resumes. */
@@ -422,4 +435,5 @@ void shell_forget(struct sim *s)
 	s->nr_users = 0;
 	s->nr_msgs = 0;
 	s->inside = 0;
+	s->overwrites = 0;
 }

@@ -78,6 +78,7 @@ struct user_io {
 	u8 stage;
 	bool fua;
 	bool inside;
+	bool overwrite;		/* the engine let it go */
 	u32 parity;
 	u64 sector;
 	u32 sectors;
@@ -106,6 +107,8 @@ struct sim_lookup {
  * @failure_id:	the same for two runs that fail for one reason
  * @fail_to:	where sim_fail() goes
  * @inside:	writes that passed the gate and did not complete
+ * @overwrites:	of these, what the engine let go
+ * @few:	call it when they are so few, ~0: no need
  * @word:	the gate's word as told by port_gate()
  * @epoch:	cowp_fast.epoch as last seen
  * @record:	the host's record that the snapshots may be given up
@@ -140,6 +143,8 @@ struct sim {
 	struct list_head held;
 	u32 nr_users;
 	u32 inside;
+	u32 overwrites;
+	u32 few;
 	u64 stamp;
 	u64 labels;
 	struct list_head msgs;

@@ -8,7 +8,7 @@
 # vm: --disk diff16,size=256M,cache=on --disk diff32,size=256M,cache=on --disk cow1,size=64M,cache=on
 # vm: --disk cow2,size=64M,cache=on --disk cow3,size=64M,cache=on --disk cow4,size=64M,cache=on
 # vm: --kmod null_blk --kmod dm-snapshot --prog fio --mem 768M --timeout 1200
-# plan: 31
+# plan: 32
 
 . /guest/lib.sh
 . /guest/requests.sh
@@ -153,7 +153,8 @@ for snapshots in 1 4 16; do
 	fi
 done
 measure virtio "$live" "$(disk diff32)" 4 32
-check "an eighth of a flush a chunk" at_most "$flushes" $((chunks / 8))
+check "a twentieth of a flush a chunk" at_most "$flushes" $((chunks / 20))
+check "at most 6 % more bytes than the chunks have" at_most $((bytes * 100)) $((chunks * 4096 * 106))
 
 modprobe null_blk nr_devices=0
 for depth in 1 32; do
