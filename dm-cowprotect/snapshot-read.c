@@ -30,7 +30,7 @@
 
 static u64 read_sector(struct cowp_snap_io *io)
 {
-	return cowp_snap_bio(io)->bi_iter.bi_sector + (io->done >> SECTOR_SHIFT);
+	return io->bio->bi_iter.bi_sector + (io->done >> SECTOR_SHIFT);
 }
 
 static u64 read_chunk(struct cowp_snap_io *io)
@@ -41,7 +41,7 @@ static u64 read_chunk(struct cowp_snap_io *io)
 /* Chunks from there to the end of the bio, as many as one lookup takes. */
 static u32 read_count(struct cowp_snap_io *io)
 {
-	u64 last = (bio_end_sector(cowp_snap_bio(io)) - 1) >> io->port->chunk_shift;
+	u64 last = (bio_end_sector(io->bio) - 1) >> io->port->chunk_shift;
 
 	return min_t(u64, last - read_chunk(io) + 1, COWP_LOOKUP_CHUNKS);
 }
@@ -101,7 +101,7 @@ static void release(struct cowp_snap_io *io)
 
 static void end_read(struct cowp_snap_io *io, blk_status_t status)
 {
-	struct bio *bio = cowp_snap_bio(io);
+	struct bio *bio = io->bio;
 
 	release(io);
 	bio->bi_status = status;
@@ -118,7 +118,7 @@ static void ask_again(struct cowp_snap_io *io)
 		prepare(io, p);
 		ask_worker(io);
 	} else {
-		struct bio *bio = cowp_snap_bio(io);
+		struct bio *bio = io->bio;
 
 		bio_io_error(bio);
 	}
@@ -159,7 +159,7 @@ static void conclude(struct cowp_snap_io *io)
 	}
 	io->tries = 0;
 	io->done += io->bytes;
-	if (io->done < cowp_snap_bio(io)->bi_iter.bi_size)
+	if (io->done < io->bio->bi_iter.bi_size)
 		ask_again(io);
 	else
 		end_read(io, BLK_STS_OK);
@@ -202,7 +202,7 @@ static struct part part_of(struct cowp_snap_io *io, u32 first, u32 count)
 
 static struct bvec_iter part_iter(struct cowp_snap_io *io, const struct part *part)
 {
-	struct bio *bio = cowp_snap_bio(io);
+	struct bio *bio = io->bio;
 	struct bvec_iter iter = bio->bi_iter;
 
 	bio_advance_iter(bio, &iter, part->offset);
@@ -215,7 +215,7 @@ static bool aligned(struct cowp_snap_io *io, const struct part *part)
 {
 	struct block_device *bdev = cowp_leg_bdev(io->leg[COWP_DIFF]);
 	u32 mask = max_t(u32, bdev_logical_block_size(bdev) - 1, bdev_dma_alignment(bdev));
-	struct bio *bio = cowp_snap_bio(io);
+	struct bio *bio = io->bio;
 	struct bvec_iter iter, start = part_iter(io, part);
 	struct bio_vec bv;
 
@@ -237,7 +237,7 @@ static bool is_direct(struct cowp_snap_io *io, u32 i)
 static u32 part_crc(struct cowp_snap_io *io, const struct part *part)
 {
 	u32 csum[COWP_MAX_CHUNK_BLOCKS];
-	struct bio *bio = cowp_snap_bio(io);
+	struct bio *bio = io->bio;
 	struct bvec_iter iter, start = part_iter(io, part);
 	struct bio_vec bv;
 	u32 block = 0, at = 0, crc = ~0U;
@@ -316,7 +316,7 @@ static bool read_clone(struct cowp_snap_io *io, enum cowp_dev dev, u64 sector,
 {
 	struct bio *clone;
 
-	clone = bio_alloc_clone(cowp_leg_bdev(io->leg[dev]), cowp_snap_bio(io), gfp,
+	clone = bio_alloc_clone(cowp_leg_bdev(io->leg[dev]), io->bio, gfp,
 				&io->snap->volume->reader->clones);
 	if (!clone)
 		return false;
@@ -332,7 +332,7 @@ static bool read_clone(struct cowp_snap_io *io, enum cowp_dev dev, u64 sector,
 
 static void copy_out(struct cowp_snap_io *io, const struct part *part, struct cowp_bounce *b)
 {
-	struct bio *bio = cowp_snap_bio(io);
+	struct bio *bio = io->bio;
 	struct bvec_iter iter, start = part_iter(io, part);
 	struct bio_vec bv;
 	u32 from = part->skip;
@@ -452,7 +452,7 @@ static bool read_extent(struct cowp_snap_io *io, u32 i, u32 count, gfp_t gfp)
 
 	if (f->where == COWP_IN_LIVE) {
 		io->live = true;
-		return read_clone(io, COWP_LIVE, cowp_snap_bio(io)->bi_iter.bi_sector +
+		return read_clone(io, COWP_LIVE, io->bio->bi_iter.bi_sector +
 				  (part.offset >> SECTOR_SHIFT), &part, gfp);
 	}
 	io->direct |= GENMASK(i + count - 1, i);
@@ -508,7 +508,7 @@ static void take_answer(struct cowp_snap_io *io)
 	u64 end;
 
 	end = min_t(u64, (l->chunk + l->answered) << io->port->chunk_shift,
-		    bio_end_sector(cowp_snap_bio(io)));
+		    bio_end_sector(io->bio));
 	io->bytes = (end - read_sector(io)) << SECTOR_SHIFT;
 }
 
@@ -636,6 +636,7 @@ int cowp_snapshot_read(struct cowp_snap *snap, struct dm_target *ti, struct bio 
 	if (end < bio_end_sector(bio))
 		dm_accept_partial_bio(bio, end - bio->bi_iter.bi_sector);
 	io->snap = snap;
+	io->bio = bio;
 	io->done = 0;
 	io->tries = 0;
 	prepare(io, p);

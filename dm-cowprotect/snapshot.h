@@ -32,6 +32,7 @@ struct cowp_snap {
  * @lookup:	the question for the places of its chunks
  * @work:	issues and verifies
  * @snap:	the target
+ * @bio:	the read; dm_bio_from_per_bio_data() is a call
  * @port:	the activation that was asked, with a reference
  * @parity:	of the count of readers
  * @seq:	sample of the sequence counts before the lookup
@@ -52,6 +53,7 @@ struct cowp_snap_io {
 	struct cowp_lookup lookup;
 	struct work_struct work;
 	struct cowp_snap *snap;
+	struct bio *bio;
 	struct cowp_port *port;
 	u32 parity;
 	u32 seq;
@@ -72,11 +74,6 @@ struct cowp_snap_io {
 static inline struct cowp_snap_io *cowp_snap_io(struct bio *bio)
 {
 	return dm_per_bio_data(bio, sizeof(struct cowp_snap_io));
-}
-
-static inline struct bio *cowp_snap_bio(struct cowp_snap_io *io)
-{
-	return dm_bio_from_per_bio_data(io, sizeof(struct cowp_snap_io));
 }
 
 /* snapshot-read.c */
