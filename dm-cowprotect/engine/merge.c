@@ -248,6 +248,13 @@ static void drop(struct cowp_engine *eng, const struct cowp_rec *rec)
 		seg->change--;
 }
 
+/* What comes from here on may be taken back; what was before stays. */
+static void mark(struct cowp_merge *m)
+{
+	cowp_writer_mark(&m->out);
+	cowp_mover_mark(&m->mover);
+}
+
 static void begin_step(struct cowp_engine *eng)
 {
 	struct cowp_merge *m = &eng->index.merge;
@@ -262,8 +269,7 @@ static void begin_step(struct cowp_engine *eng)
 	m->out.fua = caps & COWP_CAP_CACHE && caps & COWP_CAP_FUA;
 	m->out.leave = eng->segs.reserve_flush;
 	m->mover.fua = m->out.fua;
-	cowp_writer_mark(&m->out);
-	cowp_mover_mark(&m->mover);
+	mark(m);
 }
 
 /* The step has all its records, or the inputs are at their end. */
@@ -445,13 +451,13 @@ static void drain(struct cowp_engine *eng)
 	for (i = 0; i < eng->segs.count; i++)
 		eng->segs.table[i].change = 0;
 	cowp_writer_rewind(&m->out);
-	/* What it took is free again with the next manifest. */
-	cowp_writer_mark(&m->out);
 	cowp_mover_rewind(eng, &m->mover);
 	if (m->forget) {
 		m->out.segment = COWP_NO_SEGMENT;
 		m->mover.segment = COWP_NO_SEGMENT;
 	}
+	/* What it took is free again with the next manifest. */
+	mark(m);
 	m->forget = false;
 	m->inputs = 0;
 	m->state = COWP_MERGE_IDLE;
@@ -529,6 +535,7 @@ void cowp_merge_published(struct cowp_engine *eng)
 		begin_step(eng);
 		return;
 	}
+	mark(m);
 	m->inputs = 0;
 	m->state = COWP_MERGE_IDLE;
 	cowp_reclaim_merged(eng);
@@ -561,6 +568,7 @@ bool cowp_merge_start(struct cowp_engine *eng, const u32 *wanted, u32 count)
 
 		c->run = wanted[i];
 		c->key = 0;
+		c->wait.error = 0;
 		c->state = COWP_CURSOR_NEXT;
 		m->left += run_of(&eng->index, wanted[i])->records;
 	}

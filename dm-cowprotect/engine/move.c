@@ -290,10 +290,13 @@ void cowp_mover_rewind(struct cowp_engine *eng, struct cowp_mover *mv)
 	mv->error = 0;
 }
 
-/* Is it the open segment, or did the step put chunks there? */
+/* Is it the open segment, that of the mark, or did the step put chunks there? */
 bool cowp_mover_holds(const struct cowp_engine *eng, u32 segment)
 {
-	return segment == eng->index.merge.mover.segment || eng->segs.table[segment].change > 0;
+	const struct cowp_mover *mv = &eng->index.merge.mover;
+
+	return segment == mv->segment || segment == mv->mark_segment ||
+	       eng->segs.table[segment].change > 0;
 }
 
 int cowp_mover_init(struct cowp_engine *eng, struct cowp_mover *mv)

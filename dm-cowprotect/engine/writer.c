@@ -285,7 +285,11 @@ void cowp_writer_rewind(struct cowp_writer *w)
 	w->state = COWP_WRITER_IDLE;
 }
 
-/* Is a segment without a published fragment the writer's? */
+/*
+ * cowp_writer_holds - is a segment without a published fragment the writer's?
+ *
+ * That of the mark is too: the writer may go back to it.
+ */
 bool cowp_writer_holds(const struct cowp_writer *w, u32 segment)
 {
 	u32 i;
@@ -293,7 +297,7 @@ bool cowp_writer_holds(const struct cowp_writer *w, u32 segment)
 	for (i = 0; i < w->taken_count; i++)
 		if (w->taken[i] == segment)
 			return true;
-	return segment == w->segment;
+	return segment == w->segment || segment == w->mark_segment;
 }
 
 int cowp_writer_init(struct cowp_engine *eng, struct cowp_writer *w, u32 leaves)
