@@ -143,10 +143,11 @@ int cowp_cache_get(struct cowp_engine *eng, u64 block, u32 incarnation,
 		*data = e->data;
 		return 0;
 	}
-	if (!e || (e->incarnation != incarnation && !e->loading)) {
+	if (!e || e->incarnation != incarnation) {
 		if (!e)
 			e = victim(c);
-		if (!e) {
+		/* What is read for an older use of the place says nothing of this one. */
+		if (!e || e->loading) {
 			list_add_tail(&wait->node, &c->starved);
 			return -EAGAIN;
 		}
@@ -155,6 +156,19 @@ int cowp_cache_get(struct cowp_engine *eng, u64 block, u32 incarnation,
 	}
 	list_add_tail(&wait->node, &e->waits);
 	return -EAGAIN;
+}
+
+/*
+ * cowp_cache_anew - a search begins anew, as the index has changed
+ *
+ * It may have waited for a block of a run that is gone: merged, and its segment
+ * discarded or used again while a slow device read it.  How that read ended does
+ * not matter.
+ */
+void cowp_cache_anew(struct cowp_engine *eng, struct cowp_wait *wait)
+{
+	if (!eng->cancelled)
+		wait->error = 0;
 }
 
 /* No block comes any more: whoever waits for one is told so. */

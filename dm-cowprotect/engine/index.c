@@ -138,6 +138,7 @@ static int find(struct cowp_engine *eng, u32 snapshot, u64 chunk, struct cowp_se
 	if (at->generation != x->generation) {
 		memset(at, 0, sizeof(*at));
 		at->generation = x->generation;
+		cowp_cache_anew(eng, wait);
 		search_memtables(eng, key, at);
 	}
 	for (; at->run < x->run_count; at->run++) {

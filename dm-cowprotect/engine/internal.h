@@ -1105,6 +1105,7 @@ int cowp_cache_init(struct cowp_engine *eng);
 void cowp_cache_exit(struct cowp_engine *eng);
 int cowp_cache_get(struct cowp_engine *eng, u64 block, u32 incarnation,
 		   struct cowp_wait *wait, void **data);
+void cowp_cache_anew(struct cowp_engine *eng, struct cowp_wait *wait);
 const char *cowp_run_block_check(struct cowp_engine *eng, const struct cowp_run_block *b,
 				 u64 block, u32 incarnation);
 void cowp_cache_cancel(struct cowp_engine *eng);

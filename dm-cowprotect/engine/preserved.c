@@ -145,6 +145,7 @@ static void restart(struct cowp_engine *eng, struct cowp_loader *ld)
 {
 	memset(&ld->search, 0, sizeof(ld->search));
 	ld->search.generation = eng->index.generation;
+	cowp_cache_anew(eng, &ld->wait);
 	ld->key = cowp_key(ld->page << COWP_PAGE_SHIFT, 0);
 	scan_table(ld, &eng->index.table[0]);
 	scan_table(ld, &eng->index.table[1]);

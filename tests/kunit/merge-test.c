@@ -262,6 +262,99 @@ static void unreadable_chunk_is_not_moved(struct kunit *test)
 	world_close(w);
 }
 
+static const struct cowp_io *slow;
+
+/* Any leaf of a fragment but its first, which a merge begins with */
+static bool is_later_leaf(struct world *w, u64 block)
+{
+	const struct cowp_index *x = &w->eng->index;
+	u32 i;
+
+	for (i = 0; i < x->fragment_count; i++)
+		if (block > x->fragments[i].block &&
+		    block < x->fragments[i].block + x->fragments[i].leaves)
+			return true;
+	return false;
+}
+
+/* The first leaf of that kind that somebody looks for does not come. */
+static int one_leaf_is_slow(struct world *w, const struct cowp_io *io)
+{
+	const struct cowp_cache *c = &w->eng->cache;
+	const struct cowp_cached *e = io->private;
+
+	if (io->op != COWP_READ || e < c->entries || e >= c->entries + c->count)
+		return 0;
+	if (!slow && is_later_leaf(w, e->block))
+		slow = io;
+	return io == slow ? WORLD_HOLD : 0;
+}
+
+/* What a slow device says of a run that is merged by then does not matter. */
+static void run_goes_while_it_is_read(struct kunit *test)
+{
+	struct cowp_lookup *l = kunit_kzalloc(test, sizeof(*l), GFP_KERNEL);
+	struct world *w = new_world(test, 200);
+	struct cowp_index *x;
+	u64 block;
+	u32 i, j;
+
+	KUNIT_ASSERT_NOT_NULL(test, l);
+	for (j = 0; j < 2; j++) {
+		world_create(w);
+		for (i = 0; i < COWP_FAN_IN - 1; i++)
+			write_run(w, i * 10, 10);
+	}
+	world_crash(w);
+	world_start(w, false);
+	x = &w->eng->index;
+	slow = NULL;
+	w->fate = one_leaf_is_slow;
+	/* The last chunk of the first run is in its second leaf. */
+	l->snapshot = 1;
+	l->chunk = 9;
+	l->count = 1;
+	w->lookup_done = false;
+	cowp_engine_lookup(w->eng, l);
+	world_settle(w);
+	KUNIT_ASSERT_NOT_NULL(test, slow);
+	/* With the next epoch all runs are old, and are merged. */
+	KUNIT_ASSERT_NE(test, world_create(w), 0);
+	rest(w);
+	KUNIT_ASSERT_FALSE(test, w->lookup_done);
+	KUNIT_ASSERT_EQ(test, x->run_count, 1);
+	block = slow->sector / COWP_BLOCK_SECTORS;
+	KUNIT_ASSERT_TRUE(test, block < x->fragments[0].block ||
+			  block >= x->fragments[0].block + x->fragments[0].blocks);
+	device_discard(&w->dev[COWP_DIFF], slow->sector, COWP_BLOCK_SIZE);
+	w->fate = NULL;
+	world_settle(w);
+	KUNIT_ASSERT_TRUE(test, w->lookup_done);
+	KUNIT_EXPECT_EQ(test, l->error, 0);
+	KUNIT_EXPECT_EQ(test, l->found[0].where, COWP_IN_DIFF);
+	world_check(w);
+	world_close(w);
+}
+
+/* A step that fails goes back to the segment that it began in. */
+static void segment_of_the_mark_is_held(struct kunit *test)
+{
+	struct cowp_writer *wr = kunit_kzalloc(test, sizeof(*wr), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, wr);
+	wr->segment = 5;
+	wr->used = 3;
+	cowp_writer_mark(wr);
+	wr->segment = 7;
+	KUNIT_EXPECT_TRUE(test, cowp_writer_holds(wr, 5));
+	KUNIT_EXPECT_TRUE(test, cowp_writer_holds(wr, 7));
+	KUNIT_EXPECT_FALSE(test, cowp_writer_holds(wr, 6));
+	cowp_writer_rewind(wr);
+	KUNIT_EXPECT_EQ(test, wr->segment, 5);
+	cowp_writer_mark(wr);
+	KUNIT_EXPECT_FALSE(test, cowp_writer_holds(wr, 7));
+}
+
 static void restore_sizes(struct kunit *test)
 {
 	kunit_leaf_records = COWP_BLOCK_SIZE;
@@ -275,6 +368,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(dead_runs_are_merged_into_nothing),
 	KUNIT_CASE(rotation_leaks_nothing),
 	KUNIT_CASE(unreadable_chunk_is_not_moved),
+	KUNIT_CASE(run_goes_while_it_is_read),
+	KUNIT_CASE(segment_of_the_mark_is_held),
 	{}
 };
 
