@@ -31,16 +31,16 @@ requests_end()
 # sum_of COLUMN RWBS DEVICE...
 sum_of()
 {
-	local column=$1 rwbs=$2 number sum=0 dev
+	local column=$1 rwbs=$2 numbers='' number dev
 	shift 2
 	for dev; do
-		number=$(lsblk -dno MAJ:MIN "$dev")
-		number=$((${number%:*} << 20 | ${number#*:}))
-		sum=$((sum + $(awk -v column="$column" -v rwbs="$rwbs" -v number="$number" '
-			$1 == number && $2 ~ rwbs { sum += $column } END { printf "%.0f", sum }' \
-			$REQUESTS_FILE)))
+		read -r number < "/sys/class/block/${dev##*/}/dev"
+		numbers="$numbers $((${number%:*} << 20 | ${number#*:}))"
 	done
-	echo $sum
+	awk -v column="$column" -v rwbs="$rwbs" -v numbers="$numbers" '
+		BEGIN { split(numbers, list); for (i in list) wanted[list[i]] }
+		$1 in wanted && $2 ~ rwbs { sum += $column }
+		END { printf "%.0f\n", sum }' $REQUESTS_FILE
 }
 
 # requests RWBS DEVICE...: how many there were
