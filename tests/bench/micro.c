@@ -6,7 +6,7 @@
  *
  * Transfers end at once and move nothing (but for the index's, which are read
  * again); so neither copying nor the checksums of data are in the figures, but the
- * checksums of summaries are.  Prints a line for each measurement:
+ * checksums of summaries and of the index are.  Prints a line for each measurement:
  *
  *	micro WHAT OPERATIONS-A-SECOND INSTRUCTIONS-AN-OPERATION
  *
@@ -18,12 +18,13 @@
 #include <unistd.h>
 
 #include "counter.h"
-#include "engine.h"
+#include "internal.h"
 
 #define LIVE_CHUNKS	1048576U
-#define DIFF_BLOCKS	131072U
+#define DIFF_BLOCKS	1048576U
 #define CHUNKS		32768U	/* a memtable takes them without a checkpoint */
 #define DEPTH		32U
+#define RUNS		COWP_FAN_IN	/* that are merged, of CHUNKS records each */
 
 static struct cowp_port port;
 static struct cowp_waiter waiters[DEPTH];
@@ -100,14 +101,14 @@ static u64 chunk_of(u32 i)
 	return (i * 2654435769U & (CHUNKS - 1)) * (LIVE_CHUNKS / CHUNKS);
 }
 
-static void preserve(u32 depth)
+static void preserve(u32 depth, u32 offset)
 {
 	u32 i, n;
 
 	for (i = 0; i < CHUNKS; i += depth) {
 		waiting = depth;
 		for (n = 0; n < depth; n++) {
-			waiters[n].chunk = chunk_of(i + n);
+			waiters[n].chunk = chunk_of(i + n) + offset;
 			waiters[n].count = 1;
 			cowp_engine_write(port.eng, &waiters[n]);
 		}
@@ -201,7 +202,7 @@ static void measure_preserve(const char *what, u32 depth)
 
 	skip = true;
 	m = begin();
-	preserve(depth);
+	preserve(depth, 0);
 	end(&m, what, CHUNKS);
 }
 
@@ -213,6 +214,36 @@ static void measure_look_up(const char *what, u32 offset, u32 expected)
 	m = begin();
 	look_up(offset, expected);
 	end(&m, what, CHUNKS);
+}
+
+static void preserve_runs(u32 count)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		skip = true;
+		preserve(DEPTH, i);
+		message(COWP_MSG_CHECKPOINT);
+	}
+}
+
+/* What is of the current epoch is not merged with older runs: its end begins the merge. */
+static void measure_merge(void)
+{
+	struct measure m;
+
+	preserve_runs(RUNS / 2);
+	message(COWP_MSG_CREATE);
+	preserve_runs(RUNS / 2);
+	if (port.eng->index.run_count != RUNS)
+		stop("there are not as many runs as there were checkpoints");
+	m = begin();
+	message(COWP_MSG_CREATE);
+	while (port_pump(&port) <= port.clock)
+		;
+	end(&m, "merge", RUNS * CHUNKS);
+	if (port.eng->index.run_count != 1)
+		stop("the runs were not merged");
 }
 
 int main(int argc, char **argv)
@@ -230,6 +261,9 @@ int main(int argc, char **argv)
 		deactivate();
 		activate();
 		measure_preserve("preserve-32", DEPTH);
+		deactivate();
+		activate();
+		measure_merge();
 		deactivate();
 	}
 	return 0;
