@@ -5,11 +5,13 @@
 
 . /guest/lib.sh
 . /guest/requests.sh
+. /guest/memory.sh
 . /bench/devices.sh
 . /bench/targets.sh
 . /bench/loads.sh
 . /bench/times.sh
 . /bench/counts.sh
+. /bench/bytes.sh
 . /bench/scaling.sh
 
 kind=$1
@@ -23,21 +25,23 @@ wanted()
 	[[ $1 =~ $only ]]
 }
 
-# The checksum as the module's soft dependency has it
-modprobe crc32c-intel
 [ "$kind" = engine ] || devices "$kind"
 
 case $kind in
-ram | null | null-flush)
+ram | null)
 	times linear 0
 	for number in 1 8 64; do
 		times cowprotect $number
 	done
-	for number in 1 8; do
-		times snapshot $number
-	done
+	times snapshot 1
+	times snapshot 8
 	times thin 1
-	[ "$kind" = ram ] && times thin 8
+	;;
+null-flush)
+	times linear 0
+	times cowprotect 1
+	times snapshot 1
+	times thin 1
 	;;
 virtio | virtio-4k | null-4k)
 	counts linear 0
@@ -47,13 +51,18 @@ virtio | virtio-4k | null-4k)
 	counts snapshot 8
 	counts thin 1
 	;;
+bytes*)
+	bytes random "write-4096-65536-4096-random" 32
+	bytes sequential "write-1048576-256-1048576-sequential" 4
+	;;
 engine)
 	micro 3
 	;;
 smp)
-	scaling linear 0
-	scaling cowprotect 1
-	scaling snapshot 1
-	scaling thin 1
+	for target in linear cowprotect snapshot thin; do
+		number=$([ $target = linear ] || echo 1)
+		times $target "${number:-0}"
+		scaling $target "${number:-0}"
+	done
 	;;
 esac

@@ -7,6 +7,8 @@
 #			one as /dev/mapper/snap
 #	TARGET_down N
 #	TARGET_again N	likewise, with what was there when it went down
+#	TARGET_create N	one more snapshot, the Nth, while the volume is written to
+#	TARGET_uncreate N	N of these go, where they would be in the way
 #
 # All start from the same devices and have 4 KiB chunks, but dm-thin, whose
 # smallest are of 64 KiB.
@@ -50,6 +52,13 @@ cowprotect_again()
 	dmsetup create snap --readonly --noudevsync --table "0 $sectors cowprotect-snap $live $diff $1"
 }
 
+cowprotect_create()
+{
+	message vol create_snapshot
+}
+
+cowprotect_uncreate() { :; }
+
 cowprotect_down()
 {
 	dmsetup remove snap
@@ -67,17 +76,35 @@ snapshot_up()
 	snapshot_again "$1"
 }
 
+# The origin learns of its snapshots' chunks when it is resumed: before, it would have
+# a large write copy its first chunk only
 snapshot_again()
 {
 	local n=0 cow
 
-	table vol 0 $sectors snapshot-origin "$live" || return
 	for cow in $cows; do
 		n=$((n + 1))
 		[ $n -le "$1" ] || break
 		table "cow$n" 0 $sectors snapshot "$live" "$cow" P 8 || return
 	done
+	table vol 0 $sectors snapshot-origin "$live" || return
 	dmsetup rename --noudevsync "cow$1" snap
+}
+
+snapshot_create()
+{
+	dmsetup suspend vol &&
+		table "more$1" 0 $sectors snapshot "$live" "$(echo "$cows" | cut -d ' ' -f "$1")" P 8
+	dmsetup resume --noudevsync vol
+}
+
+snapshot_uncreate()
+{
+	local n
+
+	for n in $(seq $((snapshots + 1)) $((snapshots + $1))); do
+		dmsetup remove "more$n"
+	done
 }
 
 snapshot_down()
@@ -100,9 +127,9 @@ thin_up()
 	table pool 0 "$(blockdev --getsz "$live")" thin-pool "$meta" "$live" 128 0 1 skip_block_zeroing || return
 	message pool create_thin 0
 	table vol 0 $sectors thin /dev/mapper/pool 0 || return
-	touch_device /dev/mapper/vol $volume_mib
+	touch_device /dev/mapper/vol "$volume_mib"
 	for n in $(seq "$1"); do
-		dmsetup suspend vol && message pool create_snap "$n" 0 && dmsetup resume --noudevsync vol || return
+		thin_create "$n" || return
 	done
 	table snap 0 $sectors thin /dev/mapper/pool "$1"
 }
@@ -113,6 +140,14 @@ thin_again()
 		table vol 0 $sectors thin /dev/mapper/pool 0 &&
 		table snap 0 $sectors thin /dev/mapper/pool "$1"
 }
+
+thin_create()
+{
+	dmsetup suspend vol && message pool create_snap "$1" 0
+	dmsetup resume --noudevsync vol
+}
+
+thin_uncreate() { :; }
 
 thin_down()
 {

@@ -13,31 +13,36 @@ timed()
 	echo "time $kind $target $snapshots $1 $4 $repetition $(operations "$2") $ms"
 }
 
-# What an operation costs differs by orders of magnitude.  The peers copy more, and
-# the stores of dm-snapshot are small; dm-linear must run long enough for a
-# clock of milliseconds.
+# What an operation costs differs by orders of magnitude, and the clock is one of
+# milliseconds: dm-linear must go over the same places many times.  dm-thin has room
+# for so many copies only, and dm-snapshot copies once for each snapshot.
 choose_sizes()
 {
-	local many=1024 again=4
+	local many=4096 again=4
 
-	[ "$target" = linear ] || [ "$target" = cowprotect ] && many=4096
-	[ "$kind" = ram ] && again=16
-	[ -z "$quick" ] || many=$((many / 4))
+	case $target:$snapshots in
+	thin:* | snapshot:8) many=1024 ;;
+	esac
+	[ -z "$quick" ] || many=1024
 	one=$many
-	[ "$kind" = ram ] || one=$((many > 512 ? 512 : many))
 	deep=$many
-	passes_one=1
 	passes_deep=$again
-	[ "$kind" = ram ] && passes_one=$again
-	first_passes_one=1
-	first_passes_deep=1
+	[ $many -eq 4096 ] || passes_deep=$((4 * again))
+	passes_one=$passes_deep
+	case $kind:$target in
+	ram:linear | ram:cowprotect)
+		# Their differences are of 1 %
+		[ $many -ne 4096 ] || passes_one=$((4 * again))
+		;;
+	null*)
+		# Long enough already
+		one=512
+		passes_one=1
+		;;
+	esac
 	sequential=$((many / 4))
 	sequential_passes=1
-	if [ "$target" = linear ]; then
-		first_passes_one=$passes_one
-		first_passes_deep=$passes_deep
-		sequential_passes=8
-	fi
+	[ "$target" != linear ] || sequential_passes=8
 }
 
 fresh()
@@ -71,11 +76,14 @@ snapshot_reads()
 	timed snapshot-read-run "read-4096-$n-$K64-random-$passes" /dev/mapper/snap "$depth"
 }
 
-# small DEPTH OPERATIONS PASSES PASSES-OF-THE-FIRST
+# small DEPTH OPERATIONS PASSES
 small()
 {
+	local first=1
+
+	[ "$target" != linear ] || first=$3
 	fresh
-	timed first "write-4096-$2-$K64-random-$4" /dev/mapper/vol "$1"
+	timed first "write-4096-$2-$K64-random-$first" /dev/mapper/vol "$1"
 	if [ "$snapshots" -le 1 ]; then
 		timed again "write-4096-$2-$K64-random-$3" /dev/mapper/vol "$1"
 		timed live-read "read-4096-$2-$K64-random-$3" /dev/mapper/vol "$1"
@@ -112,56 +120,88 @@ us()
 {
 	local from=${EPOCHREALTIME/./}
 
-	"$@" || return
+	"$@" > /dev/null || return
 	echo $((${EPOCHREALTIME/./} - from))
 }
 
-free_kib()
+# value WHAT VALUE UNIT: one line of the result
+value()
 {
-	sync
-	echo 3 > /proc/sys/vm/drop_caches
-	awk '/^MemFree/ { print $2 }' /proc/meminfo
+	echo "value $kind $target $snapshots $*"
 }
 
-# What is taken from the system with so many chunks preserved, and how long it
-# takes until they are found again
-memory_and_activation()
+# What memory has gone with so many chunks preserved
+memory_taken()
 {
-	local before
-
 	[ "$target" != linear ] || return
-	before=$(free_kib)
+	# What comes with the first device stays
 	fresh
-	replay "write-4096-$deep-$K64-random" /dev/mapper/vol 32
-	echo "value $kind $target $snapshots memory-$deep-chunks $((before - $(free_kib))) KiB"
-	[ "$target" != cowprotect ] ||
-		echo "value $kind $target $snapshots memory-stated $(($(word vol 11 | cut -d / -f 1) >> 10)) KiB"
 	gone
-	echo "value $kind $target $snapshots activation-$deep-chunks $(us "${target}_again" "$snapshots") us"
+	memory_begin
+	fresh
+	replay "write-4096-$deep-$K64-random" /dev/mapper/vol 32 || exit 1
+	memory_end "$target with $snapshots snapshots"
+	value "memory-$deep-chunks" "$taken" KiB
+	[ "$target" != cowprotect ] ||
+		value memory-stated $(($(word vol 11 | cut -d / -f 1) >> 10)) KiB
 	gone
 }
 
-# A snapshot every 20 ms under random overwrites, 32 in flight
+# How long it takes until so many chunks are found again
+activation()
+{
+	[ "$target" != linear ] || return
+	fresh
+	replay "write-4096-$deep-$K64-random" /dev/mapper/vol 32 || exit 1
+	gone
+	value "activation-$deep-chunks" "$(us "${target}_again" "$snapshots")" us
+	gone
+}
+
+is_written_to()
+{
+	local minor
+	minor=$(dmsetup info -c --noheadings -o minor vol)
+	[ "$(awk '{ print $5 }' "/sys/block/dm-$minor/stat")" -gt 100 ]
+}
+
+# A snapshot every 20 ms under random overwrites, 32 in flight: as the command has it
 creation_under_load()
 {
 	local n writer many=100
 
-	[ "$target" = cowprotect ] || return
-	[ -z "$quick" ] || many=20
+	case $target in
+	linear) return ;;
+	# As many stores are there, and room in the pool
+	snapshot) many=$((8 - snapshots)) ;;
+	thin) many=5 ;;
+	esac
+	[ -z "$quick" ] || many=$((many > 20 ? 20 : many))
+	[ $many -gt 0 ] || return
 	fresh
 	fio --name=load --filename=/dev/mapper/vol --rw=randwrite --bs=4k --direct=1 --thread \
 		--ioengine=libaio --iodepth=32 --randseed=1 --time_based --runtime=1000 \
 		> /dev/null 2>&1 &
 	writer=$!
-	wait_for eval '[ "$(word vol 12)" -gt 100 ]'
+	wait_for is_written_to || exit 1
 	for n in $(seq $many); do
-		echo "value $kind $target $snapshots create-under-load $(us message vol create_snapshot \
-			2>&1 | tail -n 1) us"
+		value create-under-load "$(us "${target}_create" $((snapshots + n)))" us
 		sleep 0.02
 	done
 	kill $writer
 	wait $writer
+	"${target}_uncreate" $many
 	gone
+}
+
+# part NAME COMMAND...: if it is wanted
+part()
+{
+	local name=$1
+	shift
+	if wanted "$kind $target $snapshots $name"; then
+		"$@"
+	fi
 }
 
 # times TARGET SNAPSHOTS
@@ -170,12 +210,19 @@ times()
 	target=$1
 	snapshots=$2
 	choose_sizes
-	for repetition in $(seq 0 $repetitions); do
-		wanted "$kind $target $snapshots small-1" && small 1 $one $passes_one $first_passes_one
-		wanted "$kind $target $snapshots small-32" && small 32 $deep $passes_deep $first_passes_deep
-		wanted "$kind $target $snapshots large" && large
-		wanted "$kind $target $snapshots sync" && synced
+	for repetition in $(seq 0 "$repetitions"); do
+		part small-1 small 1 $one $passes_one
+		part small-32 small 32 $deep $passes_deep
+		part large large
+		[ "$kind" = smp ] || part sync synced
 	done
-	wanted "$kind $target $snapshots memory" && memory_and_activation
-	[ "$kind" = null ] && wanted "$kind $target $snapshots create" && creation_under_load
+	case $kind in
+	ram)
+		part memory memory_taken
+		;;
+	null)
+		part activation activation
+		part create creation_under_load
+		;;
+	esac
 }
