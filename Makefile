@@ -7,7 +7,7 @@
 #	make tools		the tools alone
 #	make check		all tests that fit in 40 minutes on two cores
 #	make check-full		all tests
-#	make bench		figures beside dm-linear, dm-snapshot and dm-thin (long)
+#	make bench		figures beside dm-linear, dm-snapshot and dm-thin (half an hour)
 #	make demo		a snapshot, a lost diff disk and a power cut, shown in a
 #				virtual machine
 #	make clean		remove build/ (the cache of kernels is .cache/)

@@ -18,7 +18,8 @@ import docutils.utils
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GUIDE = "Documentation/admin-guide/dm-cowprotect.rst"
 DESIGN = "Documentation/design.rst"
-DOCUMENTS = ["README.md", "Documentation/testing.rst", "tests/sim/README.rst", GUIDE, DESIGN]
+DOCUMENTS = ["README.md", "Documentation/testing.rst", "tests/sim/README.rst",
+             "Documentation/benchmarks.rst", GUIDE, DESIGN]
 # Where a bare file name in a document may be
 FOLDERS = ["dm-cowprotect", "dm-cowprotect/engine", "include", "tests/vm", "tests/kunit",
            "tests/sim", "userspace", "scripts", "Documentation"]
