@@ -99,7 +99,8 @@ enum cowp_port_flag {
  * @errands:	memory for messages (message.c)
  * @takedown:	frees it
  *
- * Fields between @held and @tick_at are the worker's own, but for @overwrites.
+ * Fields between @held and @tick_at are the worker's own, but that the ends of bios
+ * count @overwrites down and look at @few.
  */
 struct cowp_port {
 	struct kref ref;
