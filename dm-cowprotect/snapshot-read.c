@@ -60,15 +60,15 @@ static void prepare(struct cowp_snap_io *io, struct cowp_port *p)
 	io->leg[COWP_LIVE] = NULL;
 	io->leg[COWP_DIFF] = NULL;
 
-	io->parity = cowp_count_enter(&p->fast->readers);
-	io->lost = READ_ONCE(p->fast->lost);
-	io->seq = cowp_seqs_sample(&p->fast->seqs, read_chunk(io), read_count(io));
-
 	l->snapshot = io->snap->open.id;
 	l->chunk = read_chunk(io);
 	l->count = read_count(io);
 	l->answered = 0;
 	l->error = 0;
+
+	io->parity = cowp_count_enter(&p->fast->readers);
+	io->lost = READ_ONCE(p->fast->lost);
+	io->seq = cowp_seqs_sample(&p->fast->seqs, l->chunk, l->count);
 }
 
 static void ask_worker(struct cowp_snap_io *io)
@@ -87,14 +87,21 @@ static bool recovering(struct cowp_port *p)
 	return READ_ONCE(p->status->state) == COWP_STATE_RECOVERING;
 }
 
+static void put_legs(struct cowp_snap_io *io)
+{
+	cowp_leg_put(io->leg[COWP_LIVE]);
+	cowp_leg_put(io->leg[COWP_DIFF]);
+	io->leg[COWP_LIVE] = NULL;
+	io->leg[COWP_DIFF] = NULL;
+}
+
 /* Before the devices and the activation go, the count of readers falls. */
 static void release(struct cowp_snap_io *io)
 {
 	struct cowp_port *p = io->port;
 
 	cowp_count_leave(&p->fast->readers, io->parity);
-	cowp_leg_put(io->leg[COWP_LIVE]);
-	cowp_leg_put(io->leg[COWP_DIFF]);
+	put_legs(io);
 	io->port = NULL;
 	cowp_port_put(p);
 }
@@ -127,8 +134,9 @@ static void ask_again(struct cowp_snap_io *io)
 static bool counts_moved(struct cowp_snap_io *io)
 {
 	struct cowp_fast *fast = io->port->fast;
+	struct cowp_lookup *l = &io->lookup;
 
-	return cowp_seqs_sample(&fast->seqs, read_chunk(io), read_count(io)) != io->seq ||
+	return cowp_seqs_sample(&fast->seqs, l->chunk, l->count) != io->seq ||
 	       READ_ONCE(fast->lost) != io->lost;
 }
 
@@ -286,10 +294,8 @@ static void verify_work(struct work_struct *work)
 	verify(container_of(work, struct cowp_snap_io, work));
 }
 
-static void put_pending(struct cowp_snap_io *io)
+static void was_read(struct cowp_snap_io *io)
 {
-	if (!atomic_dec_and_test(&io->pending))
-		return;
 	if (io->direct && !io->status && in_task() && io->bytes <= VERIFY_AT_ONCE) {
 		verify(io);
 	} else if (io->direct && !io->status) {
@@ -298,6 +304,12 @@ static void put_pending(struct cowp_snap_io *io)
 	} else {
 		conclude(io);
 	}
+}
+
+static void put_pending(struct cowp_snap_io *io)
+{
+	if (atomic_dec_and_test(&io->pending))
+		was_read(io);
 }
 
 static void clone_end(struct bio *clone)
@@ -310,16 +322,14 @@ static void clone_end(struct bio *clone)
 	put_pending(io);
 }
 
-/* With GFP_NOIO: sleeps until other clones have ended, which needs nothing from here. */
-static bool read_clone(struct cowp_snap_io *io, enum cowp_dev dev, u64 sector,
-		       const struct part *part, gfp_t gfp)
+/* Sleeps until other clones have ended, which needs nothing from here. */
+static void read_clone(struct cowp_snap_io *io, enum cowp_dev dev, u64 sector,
+		       const struct part *part)
 {
 	struct bio *clone;
 
-	clone = bio_alloc_clone(cowp_leg_bdev(io->leg[dev]), io->bio, gfp,
+	clone = bio_alloc_clone(cowp_leg_bdev(io->leg[dev]), io->bio, GFP_NOIO,
 				&io->snap->volume->reader->clones);
-	if (!clone)
-		return false;
 	clone->bi_iter = part_iter(io, part);
 	clone->bi_iter.bi_sector = sector;
 	clone->bi_opf &= ~REQ_POLLED;
@@ -327,7 +337,6 @@ static bool read_clone(struct cowp_snap_io *io, enum cowp_dev dev, u64 sector,
 	clone->bi_private = io;
 	atomic_inc(&io->pending);
 	submit_bio_noacct(clone);
-	return true;
 }
 
 static void copy_out(struct cowp_snap_io *io, const struct part *part, struct cowp_bounce *b)
@@ -425,7 +434,7 @@ static void bounce(struct cowp_snap_io *io, u32 i)
 	cowp_bounce_put(reader, b);
 }
 
-/* How many chunks from @i on can be read by one clone; 0: it is to be bounced. */
+/* How many chunks from @i on can be read by one bio; 0: it is to be bounced. */
 static u32 extent(struct cowp_snap_io *io, u32 i)
 {
 	const struct cowp_found *f = &io->lookup.found[i];
@@ -445,18 +454,26 @@ static u32 extent(struct cowp_snap_io *io, u32 i)
 	return n;
 }
 
-static bool read_extent(struct cowp_snap_io *io, u32 i, u32 count, gfp_t gfp)
+/* What has to be looked at when an extent was read, and where it is. */
+static enum cowp_dev note_extent(struct cowp_snap_io *io, u32 i, u32 count)
 {
-	const struct cowp_found *f = &io->lookup.found[i];
-	struct part part = part_of(io, i, count);
-
-	if (f->where == COWP_IN_LIVE) {
+	if (io->lookup.found[i].where == COWP_IN_LIVE) {
 		io->live = true;
-		return read_clone(io, COWP_LIVE, io->bio->bi_iter.bi_sector +
-				  (part.offset >> SECTOR_SHIFT), &part, gfp);
+		return COWP_LIVE;
 	}
 	io->direct |= GENMASK(i + count - 1, i);
-	return read_clone(io, COWP_DIFF, f->sector, &part, gfp);
+	return COWP_DIFF;
+}
+
+static void read_extent(struct cowp_snap_io *io, u32 i, u32 count)
+{
+	enum cowp_dev dev = note_extent(io, i, count);
+	struct part part = part_of(io, i, count);
+	u64 sector = io->lookup.found[i].sector;
+
+	if (dev == COWP_LIVE)
+		sector = io->bio->bi_iter.bi_sector + (part.offset >> SECTOR_SHIFT);
+	read_clone(io, dev, sector, &part);
 }
 
 static bool get_legs(struct cowp_snap_io *io)
@@ -486,7 +503,7 @@ static void read_found(struct cowp_snap_io *io)
 	for (i = 0; i < io->lookup.answered; i += n ? n : 1) {
 		n = extent(io, i);
 		if (n)
-			read_extent(io, i, n, GFP_NOIO);
+			read_extent(io, i, n);
 	}
 	/* These sleep, one after the other, while the clones are under way. */
 	for (i = 0; i < io->lookup.answered; i += n ? n : 1) {
@@ -538,30 +555,53 @@ static void issue_later(struct cowp_snap_io *io)
 	queue_work(io->snap->volume->reader->wq, &io->work);
 }
 
-static void put_legs(struct cowp_snap_io *io)
+/* ---- reading without a clone ---- */
+
+/* The bio is device-mapper's again, as it came: it may be read into once more. */
+static void remapped_end(struct bio *bio)
 {
-	cowp_leg_put(io->leg[COWP_LIVE]);
-	cowp_leg_put(io->leg[COWP_DIFF]);
-	io->leg[COWP_LIVE] = NULL;
-	io->leg[COWP_DIFF] = NULL;
+	struct cowp_snap_io *io = bio->bi_private;
+
+	bio->bi_iter = io->iter;
+	bio->bi_bdev = io->bdev;
+	bio->bi_end_io = io->end_io;
+	io->status = bio->bi_status;
+	was_read(io);
+}
+
+static void remap(struct cowp_snap_io *io)
+{
+	enum cowp_dev dev = note_extent(io, 0, io->lookup.answered);
+	struct bio *bio = io->bio;
+
+	/* What was not answered comes as a read of its own. */
+	if (io->bytes < bio->bi_iter.bi_size)
+		dm_accept_partial_bio(bio, io->bytes >> SECTOR_SHIFT);
+	io->iter = bio->bi_iter;
+	io->bdev = bio->bi_bdev;
+	io->end_io = bio->bi_end_io;
+	if (dev == COWP_DIFF)
+		bio->bi_iter.bi_sector = io->lookup.found[0].sector;
+	/* Whoever polls would find it in the hands of device-mapper, or of a workqueue. */
+	bio->bi_opf &= ~REQ_POLLED;
+	bio->bi_end_io = remapped_end;
+	bio->bi_private = io;
+	bio_set_dev(bio, cowp_leg_bdev(io->leg[dev]));
 }
 
 /* What is in one piece, and needs no buffer of ours, is read by who asked. */
-static void issue_here(struct cowp_snap_io *io)
+static int issue_here(struct cowp_snap_io *io)
 {
 	if (is_answer(&io->lookup)) {
 		take_answer(io);
-		atomic_set(&io->pending, 1);
-		if (get_legs(io) && extent(io, 0) == io->lookup.answered &&
-		    read_extent(io, 0, io->lookup.answered, GFP_NOWAIT | __GFP_NOWARN)) {
-			put_pending(io);
-			return;
+		if (get_legs(io) && extent(io, 0) == io->lookup.answered) {
+			remap(io);
+			return DM_MAPIO_REMAPPED;
 		}
-		io->live = false;
-		io->direct = 0;
 		put_legs(io);
 	}
 	issue_later(io);
+	return DM_MAPIO_SUBMITTED;
 }
 
 /**
@@ -595,7 +635,7 @@ bool cowp_snapshot_asked(struct cowp_lookup *l)
 	return io->answered;
 }
 
-static void ask(struct cowp_snap_io *io)
+static int ask(struct cowp_snap_io *io)
 {
 	enum cowp_lookup_result r = COWP_LOOKUP_NOT_NOW;
 
@@ -603,12 +643,13 @@ static void ask(struct cowp_snap_io *io)
 		io->here = true;
 		r = cowp_port_lookup(io->port, &io->lookup);
 	}
-	if (r == COWP_LOOKUP_ANSWERED) {
-		issue_here(io);
-	} else if (r == COWP_LOOKUP_NOT_NOW) {
+	if (r == COWP_LOOKUP_ANSWERED)
+		return issue_here(io);
+	if (r == COWP_LOOKUP_NOT_NOW) {
 		io->here = false;
 		ask_worker(io);
 	}
+	return DM_MAPIO_SUBMITTED;
 }
 
 /**
@@ -624,6 +665,7 @@ int cowp_snapshot_read(struct cowp_snap *snap, struct dm_target *ti, struct bio 
 	struct cowp_port *p = cowp_volume_port(snap->volume);
 	struct cowp_snap_io *io = cowp_snap_io(bio);
 	sector_t end;
+	int r;
 
 	if (!p)
 		return DM_MAPIO_KILL;
@@ -640,11 +682,11 @@ int cowp_snapshot_read(struct cowp_snap *snap, struct dm_target *ti, struct bio 
 	io->done = 0;
 	io->tries = 0;
 	prepare(io, p);
-	ask(io);
+	r = ask(io);
 	/* If presuspend came in between it did not find this read. */
 	if (READ_ONCE(snap->requeue) && dm_noflush_suspending(ti))
 		cowp_snapshot_give_back(snap);
-	return DM_MAPIO_SUBMITTED;
+	return r;
 }
 
 /**

@@ -39,8 +39,11 @@ struct cowp_snap {
  * @lost:	of the count of losses
  * @done:	bytes that are there
  * @bytes:	bytes that the chunks asked for make
+ * @iter:	the bio's range while that is remapped to one of the devices
+ * @bdev:	likewise its device
+ * @end_io:	likewise what device-mapper ends it with
  * @pending:	clones under way, and the issuer
- * @status:	of the clones that failed
+ * @status:	of the bios that failed
  * @leg:	the devices while they are read
  * @live:	some chunks were read from the live device
  * @direct:	bits of those that were read from the diff device into the reader's pages
@@ -60,6 +63,9 @@ struct cowp_snap_io {
 	u32 lost;
 	u32 done;
 	u32 bytes;
+	struct bvec_iter iter;
+	struct block_device *bdev;
+	bio_end_io_t *end_io;
 	atomic_t pending;
 	blk_status_t status;
 	struct cowp_leg *leg[2];
