@@ -244,11 +244,11 @@ static bool is_direct(struct cowp_snap_io *io, u32 i)
 
 static u32 part_crc(struct cowp_snap_io *io, const struct part *part)
 {
-	u32 csum[COWP_MAX_CHUNK_BLOCKS];
+	u32 blocks = part->bytes / COWP_BLOCK_SIZE;
 	struct bio *bio = io->bio;
 	struct bvec_iter iter, start = part_iter(io, part);
 	struct bio_vec bv;
-	u32 block = 0, at = 0, crc = ~0U;
+	u32 at = 0, csum = ~0U, crc = ~0U;
 
 	__bio_for_each_segment(bv, bio, iter, start) {
 		u8 *data = bvec_kmap_local(&bv);
@@ -257,18 +257,18 @@ static u32 part_crc(struct cowp_snap_io *io, const struct part *part)
 		while (from < bv.bv_len) {
 			u32 n = min_t(u32, bv.bv_len - from, COWP_BLOCK_SIZE - at);
 
-			crc = port_crc32c(crc, data + from, n);
+			csum = port_crc32c(csum, data + from, n);
 			from += n;
 			at += n;
 			if (at == COWP_BLOCK_SIZE) {
-				csum[block++] = crc;
-				crc = ~0U;
+				crc = cowp_chunk_crc_next(crc, csum, blocks);
+				csum = ~0U;
 				at = 0;
 			}
 		}
 		kunmap_local(data);
 	}
-	return cowp_chunk_crc(csum, block);
+	return crc;
 }
 
 /* ---- reading ---- */

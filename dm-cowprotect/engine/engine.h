@@ -408,6 +408,16 @@ u64 cowp_engine_run(struct cowp_engine *eng, u64 now);
  */
 u32 cowp_chunk_crc(const u32 *csum, u32 blocks);
 
+/**
+ * cowp_chunk_crc_next - the same, block by block
+ * @crc:	of the blocks before it, ~0 for none
+ * @csum:	crc32c of a block
+ * @blocks:	how many the chunk has
+ *
+ * Any context.
+ */
+u32 cowp_chunk_crc_next(u32 crc, u32 csum, u32 blocks);
+
 /* For messages and status: words of cowprotect_words.h.  Any context. */
 extern const char * const cowp_mode_words[COWP_MODE_COUNT];
 extern const char * const cowp_state_words[COWP_STATE_COUNT];

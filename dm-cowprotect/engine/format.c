@@ -144,18 +144,20 @@ const char *cowp_check_header(const void *block, u32 magic, const u8 *uuid, u64 
 	return NULL;
 }
 
+u32 cowp_chunk_crc_next(u32 crc, u32 csum, u32 blocks)
+{
+	__le32 le = cpu_to_le32(csum);
+
+	return blocks == 1 ? csum : port_crc32c(crc, &le, sizeof(le));
+}
+
 u32 cowp_chunk_crc(const u32 *csum, u32 blocks)
 {
 	u32 crc = ~0U;
 	u32 i;
 
-	if (blocks == 1)
-		return csum[0];
-	for (i = 0; i < blocks; i++) {
-		__le32 le = cpu_to_le32(csum[i]);
-
-		crc = port_crc32c(crc, &le, sizeof(le));
-	}
+	for (i = 0; i < blocks; i++)
+		crc = cowp_chunk_crc_next(crc, csum[i], blocks);
 	return crc;
 }
 
