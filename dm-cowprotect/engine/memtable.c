@@ -62,15 +62,20 @@ static u32 *link_of(const struct cowp_memtable *t, u32 node, u32 level)
 /* Fills @before with the last node below @key of each level; returns the next. */
 static u32 descend(const struct cowp_memtable *t, u64 key, u32 *before)
 {
+	const struct cowp_node *nodes = t->nodes;
+	const u32 *links = t->head;
 	u32 at = COWP_MEMTABLE_NIL;
+	u32 end = COWP_MEMTABLE_NIL;	/* where the level above has ended */
 	u32 level = t->height;
 	u32 next;
 
 	do {
 		level--;
-		while ((next = *link_of(t, at, level)) != COWP_MEMTABLE_NIL &&
-		       t->nodes[next].rec.key < key)
+		while ((next = links[level]) != end && nodes[next].rec.key < key) {
 			at = next;
+			links = &t->links[nodes[at].links];
+		}
+		end = next;
 		if (before)
 			before[level] = at;
 	} while (level);
