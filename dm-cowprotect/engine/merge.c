@@ -422,6 +422,8 @@ static void stop(struct cowp_engine *eng)
 	u32 i;
 
 	m->state = COWP_MERGE_DRAIN;
+	/* There may be nothing out that would bring the next run. */
+	eng->again = true;
 	for (i = 0; i < m->inputs; i++)
 		list_del_init(&m->cursor[i].wait.node);
 }
