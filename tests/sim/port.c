@@ -63,6 +63,7 @@ static void io_done(struct sim *s, struct dio *d, int error)
 		model_flushed(&s->model, d->submitted);
 	}
 	io->error = error;
+	s->ios--;
 	cowp_engine_io_done(s->eng, io);
 	sim_called(s);
 }
@@ -104,6 +105,8 @@ void port_submit(struct cowp_port *p, struct cowp_io *io)
 	struct dio *dio;
 	u32 i;
 
+	s->told++;
+	s->ios++;
 	if (io->op == COWP_FLUSH) {
 		device_submit(dio_new(d, DIO_FLUSH, 0, 0, io_done, io));
 		if (d == &s->diff)

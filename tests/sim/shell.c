@@ -217,6 +217,7 @@ void port_write_done(struct cowp_port *p, struct cowp_waiter *w, enum cowp_verdi
 	struct sim *s = p->sim;
 	struct user_io *u = container_of(w, struct user_io, waiter);
 
+	s->told++;
 	if (u->stage != USER_WAITING)
 		sim_fail(s, "a waiter came back that the engine does not have");
 	memset(w, 0xa5, sizeof(*w));
@@ -288,6 +289,7 @@ void port_gate(struct cowp_port *p, u32 word)
 	struct sim *s = p->sim;
 	static const char * const words[] = { "open", "preserve", "shut", "blocked" };
 
+	s->told++;
 	if (word != s->fast->gate.word)
 		sim_fail(s, "port_gate(%u), but the gate's word is %u", word, s->fast->gate.word);
 	sim_trace(s, "gate %s, %u inside", words[word], s->inside);
@@ -304,6 +306,7 @@ void port_event(struct cowp_port *p)
 	struct sim *s = p->sim;
 	const struct cowp_status *st = cowp_engine_status(s->eng);
 
+	s->told++;
 	if (st->state == COWP_STATE_WAITING)
 		s->record = true;
 	else if (st->state == COWP_STATE_ACTIVE || st->state == COWP_STATE_NONE)
@@ -366,6 +369,7 @@ void port_msg_done(struct cowp_port *p, struct cowp_msg *msg, int error)
 	struct cowp_msg copy = m->m;
 	bool clean = m->clean && !s->model.faulty && st->fault == COWP_FAULT_NONE;
 
+	s->told++;
 	if (!m->sent)
 		sim_fail(s, "a message came back that the engine does not have");
 	sim_trace(s, "message %s %u done %d", shell_msg_name(copy.op), copy.id, error);

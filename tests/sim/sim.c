@@ -152,6 +152,20 @@ static void timer_event(struct sim *s, void *arg)
 		run_engine(s, NULL);
 }
 
+/*
+ * Rule 'no-work-left': where no I/O is out that will call the engine, a run leaves
+ * nothing that another one at the same time would do.
+ */
+static void check_all_done(struct sim *s, u64 next)
+{
+	u64 told = s->told;
+	u64 then = cowp_engine_run(s->eng, s->now / 1000);
+
+	if (s->told != told || then < next)
+		sim_fail(s, "a run left work behind: %llu calls more, next at %llu instead of %llu",
+			 s->told - told, then, next);
+}
+
 static void run_engine(struct sim *s, void *arg)
 {
 	u64 next;
@@ -161,6 +175,8 @@ static void run_engine(struct sim *s, void *arg)
 	if (!s->eng)
 		return;
 	next = cowp_engine_run(s->eng, s->now / 1000);
+	if (!s->ios && next > s->now / 1000)
+		check_all_done(s, next);
 	model_observe(s);
 	s->timer++;
 	if (next != ~0ULL) {
@@ -229,6 +245,7 @@ void sim_start_engine(struct sim *s, bool format)
 	s->timer++;
 	s->ops_since_start = 0;
 	s->inside = 0;
+	s->ios = 0;
 	sim_trace(s, "engine starts%s%s", format ? ", format" : "",
 		  s->record ? ", given_up" : "");
 	cowp_engine_start(s->eng);
@@ -293,6 +310,7 @@ void port_lookup_done(struct cowp_port *p, struct cowp_lookup *l)
 	struct sim_lookup *other;
 	bool known = false;
 
+	p->sim->told++;
 	list_for_each_entry(other, &p->sim->lookups, node)
 		known |= other == sl;
 	if (!known)

@@ -106,6 +106,8 @@ struct sim_lookup {
  * @failure:	what went wrong, in words
  * @failure_id:	the same for two runs that fail for one reason
  * @fail_to:	where sim_fail() goes
+ * @told:	how often the engine has called its port
+ * @ios:	of the engine, that have not ended
  * @inside:	writes that passed the gate and did not complete
  * @overwrites:	of these, what the engine let go
  * @few:	call it when they are so few, ~0: no need
@@ -131,6 +133,8 @@ struct sim {
 	bool run_queued;
 	bool stopping;
 	u64 timer;
+	u64 told;
+	u32 ios;
 	u32 word;
 	u32 state;
 	u32 epoch;
