@@ -84,7 +84,7 @@ struct cowp_reader *cowp_reader_new(u32 chunk_blocks, dev_t dev)
 	spin_lock_init(&r->lock);
 	INIT_LIST_HEAD(&r->idle);
 	init_waitqueue_head(&r->wait);
-	r->wq = alloc_workqueue("cowprotect_read/%u:%u", WQ_MEM_RECLAIM | WQ_UNBOUND, MAX_READS,
+	r->wq = alloc_workqueue("cowprotect_read/%u:%u", WQ_MEM_RECLAIM, MAX_READS,
 				MAJOR(dev), MINOR(dev));
 	if (!r->wq || bioset_init(&r->clones, MIN_CLONES, 0, 0)) {
 		cowp_reader_free(r);

@@ -15,7 +15,7 @@ struct workqueue_struct *cowp_crc_wq;
 
 static int __init cowp_queues_init(void)
 {
-	cowp_wq = alloc_workqueue("cowprotect", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	cowp_wq = alloc_workqueue("cowprotect", WQ_MEM_RECLAIM, 0);
 	if (!cowp_wq)
 		return -ENOMEM;
 	cowp_crc_wq = alloc_workqueue("cowprotect_crc", WQ_MEM_RECLAIM | WQ_CPU_INTENSIVE, 0);

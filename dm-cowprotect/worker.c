@@ -446,7 +446,6 @@ static u64 port_round(struct cowp_port *p)
 	struct blk_plug plug;
 	u64 next = ~0ULL;
 
-	mutex_lock(&p->engine);
 	blk_start_plug(&plug);
 	take_diff(p);
 	take_size(p);
@@ -464,10 +463,10 @@ static u64 port_round(struct cowp_port *p)
 		cowp_io_deliver(p);
 	cowp_gate_submit(p);
 	blk_finish_plug(&plug);
-	mutex_unlock(&p->engine);
 	return next_tick(p, next);
 }
 
+/* With the engine. */
 static void port_run(struct cowp_port *p)
 {
 	u64 next;
@@ -487,16 +486,21 @@ static void port_run(struct cowp_port *p)
 
 static void port_work(struct work_struct *work)
 {
-	port_run(container_of(work, struct cowp_port, work));
+	struct cowp_port *p = container_of(work, struct cowp_port, work);
+
+	mutex_lock(&p->engine);
+	port_run(p);
+	mutex_unlock(&p->engine);
 }
 
-/* On the same ordered workqueue: never at the same time as port_work(). */
 static void port_tick(struct work_struct *work)
 {
 	struct cowp_port *p = container_of(work, struct cowp_port, tick.work);
 
+	mutex_lock(&p->engine);
 	p->tick_at = ~0ULL;
 	port_run(p);
+	mutex_unlock(&p->engine);
 }
 
 /**
@@ -623,11 +627,15 @@ struct cowp_port *cowp_port_new(struct cowp_volume *v, const struct cowp_config 
 	if (!p)
 		return ERR_PTR(-ENOMEM);
 	port_init(p, cfg);
-	p->wq = alloc_ordered_workqueue("cowprotect/%u:%u", WQ_MEM_RECLAIM,
-					MAJOR(v->dev), MINOR(v->dev));
+	/*
+	 * On the processor that the input came from, as kcopyd's: a step that wakes
+	 * another one costs more there than all that is done in it.
+	 */
+	p->wq = alloc_workqueue("cowprotect/%u:%u", WQ_MEM_RECLAIM, 0,
+				MAJOR(v->dev), MINOR(v->dev));
 	if (!p->wq)
 		goto no_wq;
-	p->submit_wq = alloc_workqueue("cowprotect_diff/%u:%u", WQ_MEM_RECLAIM | WQ_UNBOUND, 0,
+	p->submit_wq = alloc_workqueue("cowprotect_diff/%u:%u", WQ_MEM_RECLAIM, 0,
 				       MAJOR(v->dev), MINOR(v->dev));
 	if (!p->submit_wq)
 		goto no_submit_wq;

@@ -3,10 +3,9 @@
  * An activation of a volume: the engine, the thread that it runs in, the
  * devices that it has open, and the bios that wait for it.
  *
- * Everything reaches the engine through one work item on an ordered workqueue,
- * the worker.  Other contexts leave what they have on the input lists and kick
- * it.  It is of normal priority: a high-priority one runs before the next write
- * has come and so makes a batch of each.
+ * Everything reaches the engine through one work item, the worker.  Other contexts
+ * leave what they have on the input lists and kick it.  It is of normal priority: a
+ * high-priority one runs before the next write has come and so makes a batch of each.
  */
 #ifndef COWP_WORKER_H
 #define COWP_WORKER_H
@@ -55,8 +54,8 @@ enum cowp_port_flag {
  * @wq:		the worker's
  * @submit_wq:	where a submission to the diff device may sleep
  * @work:	the worker
- * @engine:	for whoever calls the engine: the worker in its rounds, and readers of
- *		a snapshot who find it free
+ * @engine:	for whoever calls the engine: the worker, its tick, and readers of a
+ *		snapshot who find it free
  * @runner:	the task that it runs in, while it runs
  * @kicked:	by itself: another round
  * @random:	state of port_random()
