@@ -75,14 +75,16 @@ static void loaded(struct cowp_engine *eng, struct cowp_io *io)
 	struct cowp_cached *e = io->private;
 	int error = io->error;
 
-	if (!error && cowp_run_block_check(eng, e->data, e->block, e->incarnation))
-		error = -EBADMSG;
-	e->valid = !error;
 	e->loading = io->in_flight;
-	if (error && !e->loading)
-		list_del_init(&e->hash);
-	/* Those who came after it was given up try anew. */
-	resume_all(eng, &e->waits, cowp_io_late(io) ? 0 : error);
+	if (!cowp_io_late(io)) {
+		if (!error && cowp_run_block_check(eng, e->data, e->block, e->incarnation))
+			error = -EBADMSG;
+		e->valid = !error;
+		/* One that was given up may never end: whoever comes now reads it anew. */
+		if (error)
+			list_del_init(&e->hash);
+		resume_all(eng, &e->waits, error);
+	}
 	if (!e->loading)
 		resume_all(eng, &eng->cache.starved, 0);
 }

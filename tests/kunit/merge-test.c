@@ -336,6 +336,49 @@ static void run_goes_while_it_is_read(struct kunit *test)
 	world_close(w);
 }
 
+/*
+ * A read that was given up, and that never ends, as of a device that is gone, does
+ * not keep those from the block who come when another device has taken its place.
+ */
+static void hung_block_is_read_anew(struct kunit *test)
+{
+	struct cowp_lookup *l = kunit_kzalloc(test, sizeof(*l), GFP_KERNEL);
+	struct world *w = new_world(test, 200);
+	struct cowp_found found;
+
+	KUNIT_ASSERT_NOT_NULL(test, l);
+	world_create(w);
+	write_run(w, 0, 10);
+	world_crash(w);
+	world_start(w, false);
+	slow = NULL;
+	w->fate = one_leaf_is_slow;
+	/* In the second leaf, as above */
+	l->snapshot = 1;
+	l->chunk = 9;
+	l->count = 1;
+	w->lookup_done = false;
+	cowp_engine_lookup(w->eng, l);
+	world_settle(w);
+	KUNIT_ASSERT_NOT_NULL(test, slow);
+	KUNIT_ASSERT_FALSE(test, w->lookup_done);
+	world_advance(w, 2 * w->cfg.diff_timeout_ms);
+	KUNIT_ASSERT_TRUE(test, w->lookup_done);
+	KUNIT_EXPECT_EQ(test, l->error, -EIO);
+	KUNIT_ASSERT_EQ(test, world_state(w), COWP_STATE_BLOCKED);
+	KUNIT_EXPECT_EQ(test, world_fault(w), COWP_FAULT_TIMEOUT);
+	KUNIT_ASSERT_EQ(test, world_message(w, COWP_MSG_CLEAR, false, 0), 0);
+	KUNIT_ASSERT_EQ(test, world_lookup(w, 1, 9, &found), 0);
+	KUNIT_EXPECT_EQ(test, found.where, COWP_IN_DIFF);
+	KUNIT_ASSERT_TRUE(test, slow->in_flight);
+	/* And if it ends after all, that does no harm. */
+	w->fate = NULL;
+	world_settle(w);
+	KUNIT_ASSERT_FALSE(test, slow->in_flight);
+	world_check(w);
+	world_close(w);
+}
+
 /* A step that fails goes back to the segment that it began in. */
 static void segment_of_the_mark_is_held(struct kunit *test)
 {
@@ -369,6 +412,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(rotation_leaks_nothing),
 	KUNIT_CASE(unreadable_chunk_is_not_moved),
 	KUNIT_CASE(run_goes_while_it_is_read),
+	KUNIT_CASE(hung_block_is_read_anew),
 	KUNIT_CASE(segment_of_the_mark_is_held),
 	{}
 };
