@@ -10,10 +10,12 @@
  *
  *	block 0			root, slot 0
  *	block 1			state, copy 0
- *	blocks 2..15		reserved, zero
+ *	block 2			identity of the live volume, copy 0, or zero
+ *	blocks 3..15		reserved, zero
  *	block 512 (2 MiB)	root, slot 1
  *	block 513		state, copy 1
- *	block 514..527		reserved, zero
+ *	block 514		identity, copy 1
+ *	block 515..527		reserved, zero
  *	block 528...		body areas of slot 0 and of slot 1
  *	first_segment...	segments, all of one size
  *
@@ -47,6 +49,7 @@
 #define COWP_SLOTS		2U
 #define COWP_ROOT_BLOCK(slot)	((slot) ? 512ULL : 0ULL)
 #define COWP_STATE_BLOCK(copy)	((copy) ? 513ULL : 1ULL)
+#define COWP_IDENTITY_BLOCK(copy) ((copy) ? 514ULL : 2ULL)
 #define COWP_FIRST_BODY_BLOCK	528ULL
 
 /*
@@ -77,6 +80,7 @@
 #define COWP_MAGIC_SUMMARY	0x4d505743U	/* "CWPM" */
 #define COWP_MAGIC_RUN		0x49505743U	/* "CWPI" */
 #define COWP_MAGIC_BADMAP	0x58505743U	/* "CWPX" */
+#define COWP_MAGIC_IDENTITY	0x4e505743U	/* "CWPN" */
 
 /**
  * struct cowp_header - the start of every metadata block
@@ -178,6 +182,36 @@ struct cowp_state_block {
 	__u8 mode;
 	__u8 lost;
 	__u8 reserved[2];
+} __attribute__((packed));
+
+enum cowp_identity_kind {
+	COWP_IDENTITY_NONE,		/* nothing was found on it */
+	COWP_IDENTITY_FILESYSTEM,	/* the uuid in its superblock */
+	COWP_IDENTITY_PARTITION,	/* its uuid in the partition table */
+	COWP_IDENTITY_KINDS
+};
+
+#define COWP_IDENTITY_BYTES	128	/* of a text with its terminating zero */
+
+/**
+ * struct cowp_identity_block - which live volume the area is for (one copy)
+ * @header:	COWP_MAGIC_IDENTITY, of session 0
+ * @live_sectors: size of the live device at the format
+ * @kind:	enum cowp_identity_kind, of @id
+ * @reserved:	zero
+ * @name:	of the volume, or empty
+ * @id:		a uuid as text, as libblkid has it, or empty
+ *
+ * Written when the area is formatted by the tool, for those who look for the
+ * two devices of a volume.  The module neither reads nor writes it.
+ */
+struct cowp_identity_block {
+	struct cowp_header header;
+	__le64 live_sectors;
+	__u8 kind;
+	__u8 reserved[7];
+	char name[COWP_IDENTITY_BYTES];
+	char id[COWP_IDENTITY_BYTES];
 } __attribute__((packed));
 
 /*

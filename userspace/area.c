@@ -16,7 +16,7 @@ void *xcalloc(size_t count, size_t bytes)
 	if (!p) {
 		tool_error("memory", "%zu times %zu bytes are not to be had; free some",
 			   count, bytes);
-		exit(TOOL_FAILED);
+		exit(tool_status(tool_running, TOOL_MEMORY));
 	}
 	return p;
 }
@@ -26,7 +26,7 @@ void *xrealloc(void *p, size_t bytes)
 	p = realloc(p, bytes);
 	if (!p) {
 		tool_error("memory", "%zu bytes are not to be had; free some", bytes);
-		exit(TOOL_FAILED);
+		exit(tool_status(tool_running, TOOL_MEMORY));
 	}
 	return p;
 }
@@ -63,21 +63,28 @@ static bool get_size(struct area *a, const struct stat *st)
 	return true;
 }
 
-bool area_open(struct area *a, const char *path, const char *what, int flags)
+static int cannot(const char *path, const char *what, const char *do_it)
+{
+	int error = errno;
+
+	tool_error(path, "cannot %s the %s: %s; %s", do_it, what, strerror(error), mend(error));
+	return tool_ended(error);
+}
+
+int area_open(struct area *a, const char *path, const char *what, int flags)
 {
 	struct stat st;
+	int ret;
 
 	memset(a, 0, sizeof(*a));
 	a->path = path;
 	a->fd = -1;
-	if (stat(path, &st)) {
-		tool_error(path, "cannot find the %s: %s; %s", what, strerror(errno), mend(errno));
-		return false;
-	}
+	if (stat(path, &st))
+		return cannot(path, what, "find");
 	if (!S_ISBLK(st.st_mode) && !S_ISREG(st.st_mode)) {
 		tool_error(path, "the %s is neither a block device nor a file; check the name",
 			   what);
-		return false;
+		return TOOL_DEVICE;
 	}
 	a->device = S_ISBLK(st.st_mode);
 	a->id[0] = a->device ? st.st_rdev : st.st_dev;
@@ -85,18 +92,15 @@ bool area_open(struct area *a, const char *path, const char *what, int flags)
 	if (!a->device)
 		flags &= ~O_EXCL;
 	a->fd = open(path, flags | O_CLOEXEC);
-	if (a->fd < 0) {
-		tool_error(path, "cannot open the %s: %s; %s", what, strerror(errno), mend(errno));
-		return false;
-	}
+	if (a->fd < 0)
+		return cannot(path, what, "open");
 	/* A volume's own I/O goes past the page cache, which may hold older blocks. */
 	posix_fadvise(a->fd, 0, 0, POSIX_FADV_DONTNEED);
 	if (get_size(a, &st))
-		return true;
-	tool_error(path, "cannot tell the size of the %s: %s; %s", what, strerror(errno),
-		   mend(errno));
+		return TOOL_OK;
+	ret = cannot(path, what, "tell the size of");
 	area_close(a);
-	return false;
+	return ret;
 }
 
 void area_close(struct area *a)
@@ -143,6 +147,14 @@ u64 area_hole_end(const struct area *a, u64 block)
 bool area_same(const struct area *a, const struct area *b)
 {
 	return a->device == b->device && a->id[0] == b->id[0] && a->id[1] == b->id[1];
+}
+
+void area_letters(char text[33], const u8 *uuid)
+{
+	u32 i;
+
+	for (i = 0; i < 16; i++)
+		sprintf(text + 2 * i, "%02x", uuid[i]);
 }
 
 /* ---- findings ---- */

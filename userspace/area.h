@@ -33,9 +33,9 @@ struct area {
  * @what:	for the message: "diff device"
  * @flags:	of open(2); O_EXCL is taken away where it has no meaning
  *
- * Returns false after an error was told.
+ * Returns an enum tool_exit, after the error was told.
  */
-bool area_open(struct area *a, const char *path, const char *what, int flags);
+int area_open(struct area *a, const char *path, const char *what, int flags);
 void area_close(struct area *a);
 
 /* Read whole blocks.  Returns 0 or -errno; beyond the end -EIO. */
@@ -153,6 +153,9 @@ u64 manifest_block(const struct manifest *m, enum cowp_section section, u32 reco
 /* First block of a level of a fragment, and its number of blocks. */
 u64 fragment_level(const struct cowp_fragment *f, u32 level, u32 *blocks);
 u32 fragment_top(const struct cowp_fragment *f);
+
+/* The uuid without dashes, as device-mapper's uuids have it. */
+void area_letters(char text[33], const u8 *uuid);
 
 /* ---- memory that is there, or the tool ends ---- */
 

@@ -4,13 +4,13 @@
  * as JSON, or as text for the eye.
  */
 #include <fcntl.h>
-#include <getopt.h>
 #include <json-c/json.h>
 #include <time.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
 
 #include "check/check.h"
+#include "identity.h"
 
 struct options {
 	const char *diff;
@@ -19,13 +19,6 @@ struct options {
 	u64 first;
 	u64 last;
 	u32 snapshot;
-};
-
-static const struct option long_options[] = {
-	{ "json", no_argument, NULL, 'j' },
-	{ "records", required_argument, NULL, 'r' },
-	{ "snapshot", required_argument, NULL, 's' },
-	{ }
 };
 
 /* FIRST, FIRST-LAST, or "all" */
@@ -50,16 +43,14 @@ static const char *take_range(struct options *o, char *text)
 	return bad;
 }
 
-static int take_options(struct options *o, int argc, char **argv)
+static int take_options(struct options *o, const struct tool_action *a, int argc, char **argv)
 {
-	const struct tool_action *a = &action_dump;
 	const char *bad;
 	u64 id;
 	int c;
 
 	o->last = COWP_MAX_CHUNKS - 1;
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":jr:s:", long_options, NULL)) >= 0) {
+	while ((c = tool_option(a, argc, argv)) > 0) {
 		switch (c) {
 		case 'j':
 			o->json = true;
@@ -78,11 +69,12 @@ static int take_options(struct options *o, int argc, char **argv)
 			o->snapshot = id;
 			o->records = true;
 			break;
-		default:
-			return tool_getopt(a, c, argv);
 		}
 	}
-	return tool_device(a, argc, argv, &o->diff);
+	if (c || tool_operands(a, argc, argv))
+		return TOOL_USAGE;
+	o->diff = argv[optind];
+	return TOOL_OK;
 }
 
 /* ---- values ---- */
@@ -199,6 +191,21 @@ static void dump_roots(json_object *top, const struct fixed *f)
 		add_number(o, "replay_batch", s->replay_batch);
 		add_number(o, "last_batch", s->last_batch);
 	}
+}
+
+static void dump_identity(json_object *top, const struct area *a, const u8 *uuid)
+{
+	struct identity id;
+	json_object *o;
+
+	if (!identity_read(&id, a, uuid))
+		return;
+	o = json_object_new_object();
+	json_object_object_add(top, "identity", o);
+	add_word(o, "name", id.name);
+	add_number(o, "live_sectors", id.live_sectors);
+	add_word(o, "kind", identity_words[id.kind]);
+	add_word(o, "uuid", id.id);
 }
 
 /* ---- the manifest ---- */
@@ -507,6 +514,7 @@ static int dump(const struct options *o, const struct area *area)
 	add_word(top, "device", o->diff);
 	add_number(top, "device_blocks", area->blocks);
 	dump_states(top, &c.fixed);
+	dump_identity(top, area, c.fixed.info.uuid);
 	if (c.fixed.slot < 0) {
 		dump_roots(top, &c.fixed);
 		ret = TOOL_FAILED;
@@ -526,33 +534,40 @@ static int dump(const struct options *o, const struct area *area)
 	return ret;
 }
 
-static int run(int argc, char **argv)
+static int run(const struct tool_action *a, int argc, char **argv)
 {
 	struct options o = { 0 };
 	struct area area;
-	int ret = take_options(&o, argc, argv);
+	int ret = take_options(&o, a, argc, argv);
 
 	if (ret)
 		return ret;
-	if (!area_open(&area, o.diff, "diff device", O_RDONLY))
-		return TOOL_FAILED;
+	ret = area_open(&area, o.diff, "diff device", O_RDONLY);
+	if (ret)
+		return ret;
 	ret = dump(&o, &area);
 	area_close(&area);
 	return ret;
 }
 
+static const struct tool_option options[] = {
+	{ 'j', "json", NULL, "as JSON, for programs" },
+	{ 'r', "records", "RANGE",
+	  "also the records of a chunk, of chunks FIRST-LAST, or all;\n"
+	  "their number is bounded by memory alone" },
+	{ 's', "snapshot", "ID", "only the records that this snapshot reads" },
+	{ }
+};
+
 const struct tool_action action_dump = {
 	.name = "dump",
-	.usage = "[--json] [--records FIRST[-LAST]|all] [--snapshot ID] DIFFDEV",
+	.operands = "DIFFDEV",
 	.summary = "show what is in a diff area",
+	.options = options,
 	.help =
-	"  -j, --json            as JSON, for programs\n"
-	"  -r, --records RANGE   also the records of a chunk, of a range of chunks, or all;\n"
-	"                        their number is bounded by memory alone\n"
-	"  -s, --snapshot ID     only the records that this snapshot reads\n"
-	"\n"
 	"State copies, roots, snapshots, fragments of the index, open list and segments, as\n"
 	"they are on the disk. Records come from the fragments and, behind a crash, from\n"
 	"the log.\n",
+	.fsck = true,
 	.run = run,
 };

@@ -3,99 +3,110 @@
  * cowprotect format: the engine itself formats, as it does in the kernel; here
  * is what comes before, whether the device may be overwritten at all.
  */
-#include <blkid/blkid.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
 
 #include "area.h"
+#include "device.h"
+#include "identity.h"
+#include "name.h"
+#include "signature.h"
 
 #define MIB_BLOCKS	((1U << 20) / COWP_BLOCK_SIZE)
 
 struct options {
 	const char *diff;
 	const char *live;
+	const char *name;
 	u64 live_sectors;
 	u64 chunk_sectors;
 	u8 uuid[16];
 	bool have_uuid;
 	bool protect;
 	bool force;
+	struct identity identity;
 };
 
-static const struct option long_options[] = {
-	{ "chunk", required_argument, NULL, 'c' },
-	{ "uuid", required_argument, NULL, 'u' },
-	{ "live", required_argument, NULL, 'l' },
-	{ "live-size", required_argument, NULL, 's' },
-	{ "protect", no_argument, NULL, 'p' },
-	{ "force", no_argument, NULL, 'f' },
-	{ }
-};
-
-static int take_options(struct options *o, int argc, char **argv)
+static int take_option(struct options *o, const struct tool_action *a, int c)
 {
-	const struct tool_action *a = &action_format;
 	const char *bad;
+
+	switch (c) {
+	case 'c':
+		bad = tool_sectors(optarg, &o->chunk_sectors);
+		if (bad)
+			return tool_usage(a, "--chunk: '%s' %s", optarg, bad);
+		if (!is_power_of_2(o->chunk_sectors) || o->chunk_sectors < COWP_BLOCK_SECTORS ||
+		    o->chunk_sectors > COWP_MAX_CHUNK_BLOCKS * COWP_BLOCK_SECTORS)
+			return tool_usage(a, "--chunk: '%s' is not a power of two from 4K to 1M",
+					  optarg);
+		break;
+	case 'u':
+		if (uuid_parse(optarg, o->uuid) || uuid_is_null(o->uuid))
+			return tool_usage(a, "--uuid: '%s' is not a uuid", optarg);
+		o->have_uuid = true;
+		break;
+	case 'l':
+		o->live = optarg;
+		break;
+	case 's':
+		bad = tool_sectors(optarg, &o->live_sectors);
+		if (bad)
+			return tool_usage(a, "--live-size: '%s' %s", optarg, bad);
+		break;
+	case 'n':
+		bad = name_wrong(optarg);
+		if (bad)
+			return tool_usage(a, "--name: '%s' %s", optarg, bad);
+		o->name = optarg;
+		break;
+	case 'p':
+		o->protect = true;
+		break;
+	case 'f':
+		o->force = true;
+		break;
+	}
+	return TOOL_OK;
+}
+
+static int take_options(struct options *o, const struct tool_action *a, int argc, char **argv)
+{
 	int c;
 
 	o->chunk_sectors = COWP_BLOCK_SECTORS;
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":c:u:l:s:pf", long_options, NULL)) >= 0) {
-		switch (c) {
-		case 'c':
-			bad = tool_sectors(optarg, &o->chunk_sectors);
-			if (bad)
-				return tool_usage(a, "--chunk: '%s' %s", optarg, bad);
-			if (!is_power_of_2(o->chunk_sectors) ||
-			    o->chunk_sectors < COWP_BLOCK_SECTORS ||
-			    o->chunk_sectors > COWP_MAX_CHUNK_BLOCKS * COWP_BLOCK_SECTORS)
-				return tool_usage(a,
-						  "--chunk: '%s' is not a power of two from 4K to 1M",
-						  optarg);
-			break;
-		case 'u':
-			if (uuid_parse(optarg, o->uuid) || uuid_is_null(o->uuid))
-				return tool_usage(a, "--uuid: '%s' is not a uuid", optarg);
-			o->have_uuid = true;
-			break;
-		case 'l':
-			o->live = optarg;
-			break;
-		case 's':
-			bad = tool_sectors(optarg, &o->live_sectors);
-			if (bad)
-				return tool_usage(a, "--live-size: '%s' %s", optarg, bad);
-			break;
-		case 'p':
-			o->protect = true;
-			break;
-		case 'f':
-			o->force = true;
-			break;
-		default:
-			return tool_getopt(a, c, argv);
-		}
-	}
+	while ((c = tool_option(a, argc, argv)) > 0)
+		if (take_option(o, a, c))
+			return TOOL_USAGE;
+	if (c)
+		return TOOL_USAGE;
 	if (o->live && o->live_sectors)
 		return tool_usage(a, "--live and --live-size exclude each other");
 	if (!o->live && !o->live_sectors)
 		return tool_usage(a,
 				  "the size of the live volume is missing (--live or --live-size)");
-	return tool_device(a, argc, argv, &o->diff);
+	if (tool_operands(a, argc, argv))
+		return TOOL_USAGE;
+	o->diff = argv[optind];
+	return TOOL_OK;
 }
 
-static bool live_fits(struct options *o, const struct area *diff)
+static int live_fits(struct options *o, const struct area *diff)
 {
+	char path[PATH_MAX];
 	struct area live;
-	bool good = false;
+	int ret;
 
 	if (!o->live)
-		return true;
-	if (!area_open(&live, o->live, "live device", O_RDONLY))
-		return false;
+		return TOOL_OK;
+	ret = device_path(o->live, path);
+	if (!ret)
+		ret = area_open(&live, path, "live device", O_RDONLY);
+	if (ret)
+		return ret;
 	o->live_sectors = live.sectors;
+	ret = TOOL_DEVICE;
 	if (area_same(&live, diff))
 		tool_error(o->diff,
 			   "is the live device too; give another one to keep old chunks on");
@@ -106,9 +117,10 @@ static bool live_fits(struct options *o, const struct area *diff)
 			   "its blocks of %u bytes are larger than a chunk; give a larger --chunk",
 			   live.block_sectors << SECTOR_SHIFT);
 	else
-		good = true;
+		ret = TOOL_OK;
+	identity_probe(&o->identity, &live);
 	area_close(&live);
-	return good;
+	return ret;
 }
 
 static bool diff_fits(const struct options *o, const struct area *diff)
@@ -168,38 +180,6 @@ static bool holds_ours(const struct area *diff)
 	default:
 		return false;
 	}
-}
-
-static bool holds_signature(const struct area *diff)
-{
-	blkid_probe pr = blkid_new_probe();
-	const char *type = NULL;
-	int ret;
-
-	if (!pr || blkid_probe_set_device(pr, diff->fd, 0, 0)) {
-		tool_error(diff->path, "cannot be probed for signatures: %s; see the kernel log",
-			   strerror(errno));
-		blkid_free_probe(pr);
-		return true;
-	}
-	blkid_probe_enable_superblocks(pr, 1);
-	blkid_probe_set_superblocks_flags(pr, BLKID_SUBLKS_TYPE);
-	blkid_probe_enable_partitions(pr, 1);
-	ret = blkid_do_safeprobe(pr);
-	if (ret == 0 && blkid_probe_lookup_value(pr, "TYPE", &type, NULL) &&
-	    blkid_probe_lookup_value(pr, "PTTYPE", &type, NULL))
-		type = "unknown";
-	if (ret == 0)
-		tool_error(diff->path, "holds a signature of type %s; give --force to overwrite it",
-			   type);
-	else if (ret == -2)
-		tool_error(diff->path,
-			   "holds more than one signature; give --force to overwrite it");
-	else if (ret < 0)
-		tool_error(diff->path, "cannot be probed for signatures: %s; see the kernel log",
-			   strerror(errno));
-	blkid_free_probe(pr);
-	return ret != 1;
 }
 
 /* What must be zero for the engine to format: see cowp_format_start(). */
@@ -336,33 +316,54 @@ static int run_engine(const struct options *o, const struct area *diff)
 	return error ? TOOL_FAILED : TOOL_OK;
 }
 
-static int format(const struct options *o, const struct area *diff)
+/* Behind the format, as the engine formats what is blank. */
+static int write_identity(struct options *o, const struct area *diff)
 {
-	struct options with = *o;
+	int error;
 
-	if (!live_fits(&with, diff) || !diff_fits(&with, diff))
-		return TOOL_FAILED;
-	if (o->force) {
-		if (!wipe(diff))
-			return TOOL_FAILED;
-	} else if (holds_ours(diff) || holds_signature(diff) || holds_data(diff)) {
-		return TOOL_FAILED;
-	}
-	if (!o->have_uuid)
-		uuid_generate_random(with.uuid);
-	return run_engine(&with, diff);
+	o->identity.live_sectors = o->live_sectors;
+	if (o->name)
+		strcpy(o->identity.name, o->name);
+	error = identity_write(&o->identity, diff, o->uuid);
+	if (error)
+		tool_error(o->diff, "cannot be written to: %s; see the kernel log",
+			   strerror(-error));
+	return tool_ended(error);
 }
 
-static int run(int argc, char **argv)
+static int format(struct options *o, const struct area *diff)
 {
-	struct options o = { 0 };
-	struct area diff;
-	int ret = take_options(&o, argc, argv);
+	int ret = live_fits(o, diff);
 
 	if (ret)
 		return ret;
-	if (!area_open(&diff, o.diff, "diff device", O_RDWR | O_EXCL))
-		return TOOL_FAILED;
+	if (!diff_fits(o, diff))
+		return TOOL_DEVICE;
+	if (o->force) {
+		if (!wipe(diff))
+			return TOOL_FAILED;
+	} else if (holds_ours(diff) || signature_found(diff) || holds_data(diff)) {
+		return TOOL_DEVICE;
+	}
+	if (!o->have_uuid)
+		uuid_generate_random(o->uuid);
+	ret = run_engine(o, diff);
+	return ret ? ret : write_identity(o, diff);
+}
+
+static int run(const struct tool_action *a, int argc, char **argv)
+{
+	struct options o = { 0 };
+	char path[PATH_MAX];
+	struct area diff;
+	int ret = take_options(&o, a, argc, argv);
+
+	if (!ret)
+		ret = device_path(o.diff, path);
+	if (!ret)
+		ret = area_open(&diff, path, "diff device", O_RDWR | O_EXCL);
+	if (ret)
+		return ret;
 	ret = format(&o, &diff);
 	if (close(diff.fd) && ret == TOOL_OK) {
 		tool_error(o.diff, "%s on closing; see the kernel log", strerror(errno));
@@ -371,25 +372,29 @@ static int run(int argc, char **argv)
 	return ret;
 }
 
+static const struct tool_option options[] = {
+	{ 'l', "live", "LIVEDEV", "the live device that it is for" },
+	{ 's', "live-size", "SIZE", "or that one's size" },
+	{ 'n', "name", "NAME", "what the volume is going to be called" },
+	{ 'c', "chunk", "SIZE", "what is preserved at a time, 4K (default) to 1M" },
+	{ 'u', "uuid", "UUID", "the area's, instead of a random one" },
+	{ 'p', "protect", NULL, "protection on from the start" },
+	{ 'f', "force", NULL,
+	  "overwrite what is there: the first and the last MiB and\n"
+	  "the places of the roots are wiped first" },
+	{ }
+};
+
 const struct tool_action action_format = {
 	.name = "format",
-	.usage = "[--chunk SIZE] [--uuid UUID] [--protect] [--force]\n"
-		 "                         --live LIVEDEV|--live-size SIZE DIFFDEV",
+	.operands = "DIFFDEV",
 	.summary = "make an empty diff area",
+	.options = options,
 	.help =
-	"  -l, --live LIVEDEV    the live volume that it is for\n"
-	"  -s, --live-size SIZE  or that one's size\n"
-	"  -c, --chunk SIZE      what is preserved at a time, 4K (default) to 1M; the chunk\n"
-	"                        size of the table line\n"
-	"  -u, --uuid UUID       the area's, instead of a random one\n"
-	"  -p, --protect         protection on from the start\n"
-	"  -f, --force           overwrite what is there: the first and the last MiB and the\n"
-	"                        places of the roots are wiped first\n"
-	"\n"
-	"SIZE is a number of bytes, or one with s (sectors of 512 bytes), K, M, G, T or P.\n"
-	"DIFFDEV is a block device or a file. Without --force a device is refused that holds\n"
-	"a signature known to libblkid, a diff area, sound or damaged, or any data in the\n"
-	"places above. Prints the area's uuid, which belongs into the table line, and its\n"
-	"capacity.\n",
+	"A device is a path, or UUID=, LABEL=, PARTUUID=, PARTLABEL= or ID= with a value as\n"
+	"in /dev/disk; a diff device may also be a file. SIZE is a number of bytes, or one\n"
+	"with s (sectors of 512 bytes), K, M, G, T or P. Without --force a diff device is\n"
+	"refused that holds a signature known to libblkid, a diff area, sound or damaged, or\n"
+	"any data in the places above. Prints the area's uuid and its capacity.\n",
 	.run = run,
 };

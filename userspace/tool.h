@@ -6,36 +6,73 @@
 #define COWP_TOOL_H
 
 #include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
 
 #include "port.h"
 
-/* After fsck(8). */
+/*
+ * How an action ended.  The exit status follows from this and from the kind of
+ * the action: see tool_status().
+ */
 enum tool_exit {
-	TOOL_OK = 0,
-	TOOL_FOUND = 4,		/* check: there are errors in the area */
-	TOOL_FAILED = 8,	/* the action could not be carried out */
-	TOOL_USAGE = 16,	/* the command line is wrong */
+	TOOL_OK,
+	TOOL_FAILED,	/* for a reason that is none of these */
+	TOOL_USAGE,	/* the command line is wrong */
+	TOOL_DENIED,	/* no permission */
+	TOOL_MEMORY,	/* not enough memory */
+	TOOL_DEVICE,	/* not there, or holds something else */
+	TOOL_BUSY,	/* there already, or in use */
+	TOOL_FOUND,	/* check: there are errors in the area */
+};
+
+/**
+ * struct tool_option - an option of an action
+ * @letter:	short name; 0 ends a table
+ * @name:	long name
+ * @value:	what its value is called, NULL: it takes none
+ * @help:	what it does; lines behind the first are indented by who prints it
+ */
+struct tool_option {
+	char letter;
+	const char *name;
+	const char *value;
+	const char *help;
 };
 
 /**
  * struct tool_action - an action of the command line
  * @name:	the word
- * @usage:	what may follow it
+ * @operands:	what follows the options, a word each: [X] may be left out, X... may
+ *		be there several times
  * @summary:	one line
- * @help:	the rest, each line indented by two
+ * @options:	or NULL
+ * @help:	the rest
+ * @fsck:	the exit status is that of fsck(8), not of veritysetup(8)
  * @run:	with @argv[0] the action's name; returns an enum tool_exit
  */
 struct tool_action {
 	const char *name;
-	const char *usage;
+	const char *operands;
 	const char *summary;
+	const struct tool_option *options;
 	const char *help;
-	int (*run)(int argc, char **argv);
+	bool fsck;
+	int (*run)(const struct tool_action *a, int argc, char **argv);
 };
 
 extern const struct tool_action action_format;
 extern const struct tool_action action_check;
 extern const struct tool_action action_dump;
+
+/* The exit status of an action that ended with an enum tool_exit. */
+int tool_status(const struct tool_action *a, int ended);
+
+/* The action that is being carried out, or NULL. */
+extern const struct tool_action *tool_running;
+
+/* What an error number says about how the action ended. */
+int tool_ended(int error);
 
 /*
  * tool_error - say what is wrong
@@ -49,14 +86,22 @@ void tool_error(const char *subject, const char *fmt, ...) __printf(2, 3);
 int tool_usage(const struct tool_action *a, const char *fmt, ...) __printf(2, 3);
 
 /*
- * tool_getopt - what getopt_long() found wrong, once it returned '?' or ':'
+ * tool_option - the next option
  *
- * Call getopt_long() with opterr 0 and ":" in front of the short options.
+ * Returns its letter, with its value in optarg; 0 behind the last; -1 after a
+ * wrong one was told.
  */
-int tool_getopt(const struct tool_action *a, int code, char **argv);
+int tool_option(const struct tool_action *a, int argc, char **argv);
 
-/* The one argument behind the options, which are taken.  Returns an enum tool_exit. */
-int tool_device(const struct tool_action *a, int argc, char **argv, const char **path);
+/*
+ * tool_operands - are there as many operands as the action takes?
+ *
+ * They are argv[optind] and those behind it.  Returns TOOL_OK or TOOL_USAGE.
+ */
+int tool_operands(const struct tool_action *a, int argc, char **argv);
+
+/* Ask on the terminal.  False also where there is none. */
+bool tool_confirmed(const char *question);
 
 /**
  * tool_sectors - take a size apart

@@ -220,6 +220,37 @@ static void root_session(void)
 
 static void reserved(void) { flip(5, 0); }
 
+static struct cowp_identity_block *identity(u32 copy)
+{
+	return get(COWP_IDENTITY_BLOCK(copy), buffer);
+}
+
+static void put_identity(u32 copy)
+{
+	seal(COWP_IDENTITY_BLOCK(copy), buffer);
+}
+
+static void identity_flip(void) { flip(COWP_IDENTITY_BLOCK(0), 70); }
+static void identity_none(void) { zero(COWP_IDENTITY_BLOCK(1)); }
+
+static void identity_differ(void)
+{
+	strcpy(identity(1)->name, "other");
+	put_identity(1);
+}
+
+static void identity_kind(void)
+{
+	identity(0)->kind = COWP_IDENTITY_KINDS;
+	put_identity(0);
+}
+
+static void identity_text(void)
+{
+	strcpy(identity(1)->name, "two words");
+	put_identity(1);
+}
+
 /* ---- the body ---- */
 
 static u64 body(u32 i)
@@ -983,6 +1014,11 @@ static const struct {
 	{ "root-session", root_session },
 	{ "root-version", root_version },
 	{ "reserved", reserved },
+	{ "identity-flip", identity_flip },
+	{ "identity-none", identity_none },
+	{ "identity-differ", identity_differ },
+	{ "identity-kind", identity_kind },
+	{ "identity-text", identity_text },
 	{ "body-flip", body_flip },
 	{ "body-before", body_before },
 	{ "body-swap", body_swap },
@@ -1085,7 +1121,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "damage: '%s' is not known\n", argv[1]);
 		return 1;
 	}
-	if (!area_open(&area, argv[2], "image", O_RDWR))
+	if (area_open(&area, argv[2], "image", O_RDWR))
 		return 1;
 	fixed_read(&fixed, &area);
 	if (fixed.slot < 0 || !manifest_read(&man, &area, &fixed.super[fixed.slot], fixed.slot,

@@ -280,8 +280,8 @@ static void prepare(const char *diff, const char *live)
 {
 	struct fixed f;
 
-	if (!area_open(&maker.diff, diff, "diff device", O_RDWR) ||
-	    !area_open(&maker.live, live, "live device", O_RDWR))
+	if (area_open(&maker.diff, diff, "diff device", O_RDWR) ||
+	    area_open(&maker.live, live, "live device", O_RDWR))
 		exit(1);
 	fixed_read(&f, &maker.diff);
 	if (f.kind != COWP_AREA_OURS) {

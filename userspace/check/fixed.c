@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* State copies and roots: each for itself, against each other, and the rule of generations. */
+#include "../identity.h"
 #include "check.h"
 
 static bool is_zero(const void *block)
@@ -116,6 +117,42 @@ static void check_pair(struct check *c)
 			old->epoch, old->incarnation, old->replay_batch);
 }
 
+/* Both copies are blank, or both are there and alike. */
+static void check_identity(struct check *c)
+{
+	struct identity id[COWP_SLOTS];
+	bool blank[COWP_SLOTS];
+	void *block = xcalloc(1, COWP_BLOCK_SIZE);
+	bool good = true;
+	u32 i;
+
+	for (i = 0; i < COWP_SLOTS; i++) {
+		int error = area_read(c->area, COWP_IDENTITY_BLOCK(i), 1, block);
+		const char *bad = NULL;
+
+		blank[i] = !error && is_zero(block);
+		if (error)
+			bad = strerror(-error);
+		else if (!blank[i])
+			bad = identity_decode(&id[i], block, i,
+					      c->fixed.super[c->fixed.slot].uuid);
+		if (bad)
+			finding(&c->findings, COWP_IDENTITY_BLOCK(i),
+				"identity, copy %u: %s; no snapshot is lost with it", i, bad);
+		good = good && !bad;
+	}
+	free(block);
+	if (!good || (blank[0] && blank[1]))
+		return;
+	if (blank[0] || blank[1])
+		finding(&c->findings, COWP_IDENTITY_BLOCK(blank[1]),
+			"identity, copy %u: blank, the other is there; no snapshot is lost with it",
+			blank[1]);
+	else if (memcmp(&id[0], &id[1], sizeof(id[0])))
+		finding(&c->findings, COWP_IDENTITY_BLOCK(1),
+			"identity: the copies differ; one was not written by format");
+}
+
 /* Blocks of 4 KiB beside the fixed ones that nothing uses. */
 static void check_reserved(struct check *c)
 {
@@ -123,7 +160,7 @@ static void check_reserved(struct check *c)
 	u32 slot, i;
 
 	for (slot = 0; slot < COWP_SLOTS; slot++) {
-		for (i = 2; i < COWP_FIRST_BODY_BLOCK - COWP_ROOT_BLOCK(1); i++) {
+		for (i = 3; i < COWP_FIRST_BODY_BLOCK - COWP_ROOT_BLOCK(1); i++) {
 			u64 nr = COWP_ROOT_BLOCK(slot) + i;
 			int error = area_read(c->area, nr, 1, block);
 
@@ -176,6 +213,7 @@ bool check_fixed(struct check *c)
 	c->session = f->newest < 0 ? ~0U : f->copy[f->newest].session;
 	check_pair(c);
 	check_older(c);
+	check_identity(c);
 	check_reserved(c);
 	return true;
 }

@@ -4,18 +4,11 @@
  * Nothing is written.
  */
 #include <fcntl.h>
-#include <getopt.h>
 #include <unistd.h>
 
 #include "check.h"
 
 #define PROGRESS_MS	200U
-
-static const struct option long_options[] = {
-	{ "no-data", no_argument, NULL, 'n' },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ }
-};
 
 struct options {
 	const char *diff;
@@ -23,25 +16,18 @@ struct options {
 	bool quiet;
 };
 
-static int take_options(struct options *o, int argc, char **argv)
+static int take_options(struct options *o, const struct tool_action *a, int argc, char **argv)
 {
-	const struct tool_action *a = &action_check;
 	int c;
 
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":nq", long_options, NULL)) >= 0) {
-		switch (c) {
-		case 'n':
-			o->no_data = true;
-			break;
-		case 'q':
-			o->quiet = true;
-			break;
-		default:
-			return tool_getopt(a, c, argv);
-		}
+	while ((c = tool_option(a, argc, argv)) > 0) {
+		o->no_data |= c == 'n';
+		o->quiet |= c == 'q';
 	}
-	return tool_device(a, argc, argv, &o->diff);
+	if (c || tool_operands(a, argc, argv))
+		return TOOL_USAGE;
+	o->diff = argv[optind];
+	return TOOL_OK;
 }
 
 void progress(struct check *c, const char *what)
@@ -135,17 +121,18 @@ static void summary(const struct check *c)
 		printf("%s: no errors\n", c->area->path);
 }
 
-static int run(int argc, char **argv)
+static int run(const struct tool_action *a, int argc, char **argv)
 {
 	struct check c = { 0 };
 	struct options o = { 0 };
 	struct area area;
-	int ret = take_options(&o, argc, argv);
+	int ret = take_options(&o, a, argc, argv);
 
 	if (ret)
 		return ret;
-	if (!area_open(&area, o.diff, "diff device", O_RDONLY))
-		return TOOL_FAILED;
+	ret = area_open(&area, o.diff, "diff device", O_RDONLY);
+	if (ret)
+		return ret;
 	c.area = &area;
 	c.data = !o.no_data;
 	c.findings.out = stdout;
@@ -165,16 +152,22 @@ static int run(int argc, char **argv)
 	return ret;
 }
 
+static const struct tool_option options[] = {
+	{ 'n', "no-data", NULL,
+	  "leave out the preserved chunks: only the blocks that find them" },
+	{ 'q', "quiet", NULL, "errors only, no progress and no summary" },
+	{ }
+};
+
 const struct tool_action action_check = {
 	.name = "check",
-	.usage = "[--no-data] [--quiet] DIFFDEV",
+	.operands = "DIFFDEV",
 	.summary = "look for errors in a diff area, without writing to it",
+	.options = options,
 	.help =
-	"  -n, --no-data   leave out the preserved chunks: only the blocks that find them\n"
-	"  -q, --quiet     errors only, no progress and no summary\n"
-	"\n"
 	"Each error is one line: \"error: block N: WHAT; WHAT IT MEANS\". A line \"note:\" tells\n"
 	"what a crash leaves and the next activation mends. On a terminal the progress is\n"
 	"shown. The volume must not be active meanwhile: what it writes looks like errors.\n",
+	.fsck = true,
 	.run = run,
 };
