@@ -9,10 +9,24 @@
 #define COWP_TOOL_VERSION	"1.0"
 #endif
 
-#define HELP_COLUMN	26
+#define HELP_COLUMN	30
 
 static const struct tool_action * const actions[] = {
 	&action_format,
+	&action_activate,
+	&action_deactivate,
+	&action_snapshot,
+	&action_list,
+	&action_open,
+	&action_close,
+	&action_delete,
+	&action_protect,
+	&action_clear,
+	&action_reset,
+	&action_grow,
+	&action_status,
+	&action_replace_diff,
+	&action_wipe,
 	&action_check,
 	&action_dump,
 };
@@ -74,14 +88,14 @@ static void action_help(const struct tool_action *a)
 	printf("%s%s", a->options ? "\n" : "", a->help);
 }
 
-/* For the shell's completion and the tests: name|operands|option[=]... */
+/* For the shell's completion and the tests: name;operands;option[=]... */
 static void list_actions(void)
 {
 	const struct tool_option *o;
 	u32 i;
 
 	for (i = 0; i < ARRAY_SIZE(actions); i++) {
-		printf("%s|%s|", actions[i]->name, actions[i]->operands);
+		printf("%s;%s;", actions[i]->name, actions[i]->operands);
 		for (o = actions[i]->options; o && o->letter; o++)
 			printf("--%s%s ", o->name, o->value ? "=" : "");
 		puts("--help");

@@ -62,6 +62,20 @@ struct tool_action {
 };
 
 extern const struct tool_action action_format;
+extern const struct tool_action action_activate;
+extern const struct tool_action action_deactivate;
+extern const struct tool_action action_snapshot;
+extern const struct tool_action action_list;
+extern const struct tool_action action_open;
+extern const struct tool_action action_close;
+extern const struct tool_action action_delete;
+extern const struct tool_action action_protect;
+extern const struct tool_action action_clear;
+extern const struct tool_action action_reset;
+extern const struct tool_action action_grow;
+extern const struct tool_action action_status;
+extern const struct tool_action action_replace_diff;
+extern const struct tool_action action_wipe;
 extern const struct tool_action action_check;
 extern const struct tool_action action_dump;
 

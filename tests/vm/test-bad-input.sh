@@ -206,7 +206,7 @@ check "a table that was never resumed goes without a trace" dmsetup remove vol
 
 tool "no action given"
 tool "'fromat' is no action" fromat "$diff"
-tool "diff device is missing" format --live-size 1G
+tool "DIFFDEV is missing" format --live-size 1G
 tool "size of the live volume is missing" format "$other"
 tool "exclude each other" format --live "$live" --live-size 1G "$other"
 tool "is one argument too many" check "$diff" "$other"

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cowprotect activate: NAME-diff, a linear device on the diff device, and NAME
+ * on the live device and on that.
+ */
+#include <fcntl.h>
+#include <uuid/uuid.h>
+
+#include "area.h"
+#include "device.h"
+#include "identity.h"
+#include "report.h"
+#include "table-options.h"
+#include "volume.h"
+
+struct options {
+	const char *name;
+	const char *live;
+	const char *diff;
+	struct table_options table;
+	u64 chunk_sectors;
+	u8 uuid[16];
+	bool have_uuid;
+	bool force;
+};
+
+static int take_option(struct options *o, const struct tool_action *a, int c)
+{
+	const char *bad;
+
+	switch (c) {
+	case 'o':
+		bad = table_options_take(&o->table, optarg);
+		if (bad)
+			return tool_usage(a, "--options: '%s' %s", o->table.wrong, bad);
+		break;
+	case 'u':
+		if (uuid_parse(optarg, o->uuid) || uuid_is_null(o->uuid))
+			return tool_usage(a, "--uuid: '%s' is not a uuid", optarg);
+		o->have_uuid = true;
+		break;
+	case 'c':
+		bad = tool_sectors(optarg, &o->chunk_sectors);
+		if (bad)
+			return tool_usage(a, "--chunk: '%s' %s", optarg, bad);
+		break;
+	case 'f':
+		o->force = true;
+		break;
+	}
+	return TOOL_OK;
+}
+
+static int take_options(struct options *o, const struct tool_action *a, int argc, char **argv)
+{
+	const char *bad;
+	bool absent;
+	int c;
+
+	while ((c = tool_option(a, argc, argv)) > 0)
+		if (take_option(o, a, c))
+			return TOOL_USAGE;
+	if (c || tool_operands(a, argc, argv))
+		return TOOL_USAGE;
+	o->name = argv[optind];
+	o->live = argv[optind + 1];
+	o->diff = argv[optind + 2];
+	absent = !strcmp(o->diff, VOLUME_NO_DIFF);
+	bad = name_wrong(o->name);
+	if (bad)
+		return tool_usage(a, "NAME: '%s' %s", o->name, bad);
+	if (absent && !(o->have_uuid && o->chunk_sectors))
+		return tool_usage(a, "without a diff device --uuid and --chunk must tell its area");
+	if (!absent && o->chunk_sectors)
+		return tool_usage(a, "--chunk is only for a volume without a diff device");
+	return TOOL_OK;
+}
+
+/* Is it the live device that the area was formatted for? */
+static int check_identity(const struct options *o, const struct identity *want,
+			  const struct area *live)
+{
+	struct identity is = { 0 };
+
+	identity_probe(&is, live);
+	if (want->kind == COWP_IDENTITY_NONE ||
+	    (is.kind == want->kind && !strcmp(is.id, want->id)))
+		return TOOL_OK;
+	tool_error(o->live,
+		   "is not the live device that %s is for (%s %s, here %s%s%s); check both names, or give --force",
+		   o->diff, identity_words[want->kind], want->id,
+		   is.kind ? identity_words[is.kind] : "nothing known", is.kind ? " " : "", is.id);
+	return TOOL_DEVICE;
+}
+
+static const char *not_ours(enum cowp_area kind)
+{
+	switch (kind) {
+	case COWP_AREA_CORRUPT:
+		return "its diff area is damaged; see cowprotect check";
+	case COWP_AREA_UNREADABLE:
+		return "cannot be read; see the kernel log";
+	case COWP_AREA_UNSUPPORTED:
+		return "its diff area is of a newer version; use the cowprotect that belongs to it";
+	default:
+		return "holds no diff area; check the name, or see cowprotect format";
+	}
+}
+
+/* What the blocks say that the table needs. */
+static int check_area(struct options *o, const struct fixed *f, const struct area *diff,
+		      const struct area *live)
+{
+	char here[UUID_STR_LEN];
+	struct identity id;
+
+	if (f->kind != COWP_AREA_OURS) {
+		tool_error(o->diff, "%s", not_ours(f->kind));
+		return TOOL_DEVICE;
+	}
+	if (o->have_uuid && memcmp(o->uuid, f->info.uuid, sizeof(o->uuid))) {
+		uuid_unparse_lower(f->info.uuid, here);
+		tool_error(o->diff,
+			   "is the diff area %s, not that of --uuid; check the name", here);
+		return TOOL_DEVICE;
+	}
+	if (f->info.snapshots && live->sectors < f->info.live_sectors) {
+		tool_error(o->live,
+			   "has %llu sectors, the snapshots in %s are of a volume with %llu; check the names",
+			   live->sectors, o->diff, f->info.live_sectors);
+		return TOOL_DEVICE;
+	}
+	memcpy(o->uuid, f->info.uuid, sizeof(o->uuid));
+	o->chunk_sectors = (u64)f->info.chunk_blocks * COWP_BLOCK_SECTORS;
+	if (o->force || !identity_read(&id, diff, o->uuid))
+		return TOOL_OK;
+	return check_identity(o, &id, live);
+}
+
+/* @sectors: out, of the diff device; 0: it is absent */
+static int look_at_devices(struct options *o, char *live_path, char *diff_path, u64 *live_sectors,
+			   u64 *sectors)
+{
+	struct area live, diff;
+	struct fixed f;
+	int ret;
+
+	*sectors = 0;
+	ret = device_path(o->live, live_path);
+	if (!ret)
+		ret = area_open(&live, live_path, "live device", O_RDONLY | O_EXCL);
+	if (ret)
+		return ret;
+	*live_sectors = live.sectors;
+	if (!live.device) {
+		tool_error(o->live, "the live device is a file; make a loop device of it");
+		ret = TOOL_DEVICE;
+	}
+	if (ret || !strcmp(o->diff, VOLUME_NO_DIFF))
+		goto out;
+	ret = device_path(o->diff, diff_path);
+	if (!ret)
+		ret = area_open(&diff, diff_path, "diff device", O_RDONLY | O_EXCL);
+	if (ret)
+		goto out;
+	*sectors = diff.sectors;
+	if (area_same(&live, &diff)) {
+		tool_error(o->diff, "is the live device too; check the names");
+		ret = TOOL_DEVICE;
+	} else if (!diff.device) {
+		tool_error(o->diff, "the diff device is a file; make a loop device of it");
+		ret = TOOL_DEVICE;
+	} else {
+		fixed_read(&f, &diff);
+		ret = check_area(o, &f, &diff, &live);
+		fixed_free(&f);
+	}
+	area_close(&diff);
+out:
+	area_close(&live);
+	return ret;
+}
+
+static int make_live(const struct options *o, const char *area, const char *live,
+		     const char *diff, u64 sectors)
+{
+	char line[2 * PATH_MAX + TABLE_OPTIONS_CHARS + 128], uuid[UUID_STR_LEN];
+
+	uuid_unparse_lower(o->uuid, uuid);
+	snprintf(line, sizeof(line), "%s %s %llu %u uuid %s%s", live, diff, o->chunk_sectors,
+		 o->table.count + 2, uuid, o->table.words);
+	return volume_create(o->name, area, NAME_LIVE, 0, false, sectors, COWP_TARGET, line);
+}
+
+static int make_diff(const struct options *o, const char *area, const char *path, u64 sectors)
+{
+	char line[PATH_MAX + 8];
+
+	snprintf(line, sizeof(line), "%s 0", path);
+	return volume_create(o->name, area, NAME_DIFF, 0, false, sectors, "linear", line);
+}
+
+static int activate(struct options *o)
+{
+	char live[PATH_MAX], diff[PATH_MAX], device[NAME_CHARS + 16], name[NAME_CHARS];
+	char area[UUID_STR_LEN];
+	u64 live_sectors, sectors;
+	struct mapper_device d;
+	int ret;
+
+	ret = mapper_ready();
+	if (ret)
+		return ret;
+	if (mapper_find(o->name, &d) != -ENXIO) {
+		tool_error(o->name,
+			   "there is such a device already; see cowprotect list, or dmsetup ls");
+		return TOOL_BUSY;
+	}
+	ret = look_at_devices(o, live, diff, &live_sectors, &sectors);
+	if (ret)
+		return ret;
+	area_letters(area, o->uuid);
+	if (!sectors)
+		return make_live(o, area, live, VOLUME_NO_DIFF, live_sectors);
+	ret = make_diff(o, area, diff, sectors);
+	if (ret)
+		return ret;
+	name_of(name, o->name, NAME_DIFF, 0);
+	snprintf(device, sizeof(device), "/dev/mapper/%s", name);
+	ret = make_live(o, area, live, device, live_sectors);
+	if (ret)
+		volume_remove(name);
+	return ret;
+}
+
+static int run(const struct tool_action *a, int argc, char **argv)
+{
+	struct options o = { 0 };
+	struct volume v;
+	int ret = take_options(&o, a, argc, argv);
+
+	if (!ret)
+		ret = activate(&o);
+	if (!ret)
+		ret = volume_open(&v, o.name);
+	if (ret)
+		return ret;
+	ret = volume_settle(&v, COWP_FAULT_NONE);
+	if (!ret)
+		report_fault(&v, stderr);
+	volume_close(&v);
+	return ret;
+}
+
+static const struct tool_option options[] = {
+	{ 'o', "options", "LIST", "options of the volume: WORD[=VALUE],..." },
+	{ 'u', "uuid", "UUID", "refuse another diff area than this" },
+	{ 'c', "chunk", "SIZE", "of the diff area, if it is absent" },
+	{ 'f', "force", NULL, "also with another live device than the area was formatted for" },
+	{ }
+};
+
+const struct tool_action action_activate = {
+	.name = "activate",
+	.operands = "NAME LIVEDEV DIFFDEV",
+	.summary = "make a volume from its live device and its diff area",
+	.options = options,
+	.help =
+	"The volume is /dev/mapper/NAME. From then on nothing else may write to the live\n"
+	"device. With \"-\" as DIFFDEV the diff area has not arrived yet: the volume waits for\n"
+	"replace-diff. WORD is one of protect, noprotect, given_up, error_if_blocked,\n"
+	"diff_wait_secs, grow_wait_secs, diff_timeout_secs, low_water, cache_kib,\n"
+	"discard_passdown, discard_freed. Returns when recovery has ended, well or not.\n",
+	.run = run,
+};

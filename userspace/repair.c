@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* cowprotect protect, clear, reset and grow: what a running volume is told. */
+#include <stdlib.h>
+
+#include "area.h"
+#include "device.h"
+#include "report.h"
+
+/* What has become of it, behind a message that changed it */
+static int tell_state(struct volume *v, int ret)
+{
+	if (!ret)
+		ret = volume_refresh(v);
+	if (!ret)
+		report_status(v, stdout);
+	volume_close(v);
+	return ret;
+}
+
+/* ---- protect ---- */
+
+/* Without a fault "reset" leaves the snapshots alone. */
+static int protect_off(const struct volume *v)
+{
+	const struct info *i = &v->info;
+
+	if (!i->fault && (i->state == COWP_STATE_ACTIVE || i->state == COWP_STATE_NONE))
+		return volume_message(v, NULL, "reset");
+	if (i->state == COWP_STATE_RECOVERING) {
+		tool_error(v->device.name, "is recovering; try again when it has ended");
+		return TOOL_BUSY;
+	}
+	tool_error(v->device.name,
+		   "is %s: without protection its snapshots would be given up; see cowprotect status %s, or cowprotect reset --help",
+		   cowp_state_words[i->state], v->device.name);
+	return TOOL_FAILED;
+}
+
+static int run_protect(const struct tool_action *a, int argc, char **argv)
+{
+	struct volume v;
+	const char *word;
+	int ret;
+
+	if (tool_option(a, argc, argv) || tool_operands(a, argc, argv))
+		return TOOL_USAGE;
+	word = argv[optind + 1];
+	if (strcmp(word, "on") && strcmp(word, "off"))
+		return tool_usage(a, "'%s' is neither on nor off", word);
+	ret = volume_open(&v, argv[optind]);
+	if (ret)
+		return ret;
+	if (!strcmp(word, "on"))
+		ret = volume_message(&v, NULL, "protect");
+	else
+		ret = protect_off(&v);
+	return tell_state(&v, ret);
+}
+
+const struct tool_action action_protect = {
+	.name = "protect",
+	.operands = "NAME on|off",
+	.summary = "choose what a failure to copy stops: the volume (on), or its snapshots (off)",
+	.help =
+	"on: all I/O of the volume waits until the cause is repaired; no snapshot is lost.\n"
+	"off: the volume goes on, and the snapshots are given up. Refused while there is a\n"
+	"fault, as they would be at once.\n",
+	.run = run_protect,
+};
+
+/* ---- clear ---- */
+
+static int run_clear(const struct tool_action *a, int argc, char **argv)
+{
+	bool accept = false;
+	struct volume v;
+	int c, ret;
+
+	while ((c = tool_option(a, argc, argv)) > 0)
+		accept = true;
+	if (c || tool_operands(a, argc, argv))
+		return TOOL_USAGE;
+	ret = volume_open(&v, argv[optind]);
+	if (ret)
+		return ret;
+	ret = volume_message(&v, NULL, "clear%s", accept ? " accept_unreadable" : "");
+	if (ret && !volume_refresh(&v))
+		report_fault(&v, stderr);
+	return tell_state(&v, ret);
+}
+
+static const struct tool_option clear_options[] = {
+	{ 'a', "accept-unreadable", NULL,
+	  "sectors of the live device that cannot be read may be\n"
+	  "missing in the snapshots" },
+	{ }
+};
+
+const struct tool_action action_clear = {
+	.name = "clear",
+	.operands = "NAME",
+	.summary = "go on after a repair",
+	.options = clear_options,
+	.help =
+	"Looks at the diff area again and makes the copy that failed once more. If the cause\n"
+	"is still there nothing is released, and nothing lost: repair, and try again.\n",
+	.run = run_clear,
+};
+
+/* ---- reset ---- */
+
+/* Says what dies.  True: nothing does. */
+static bool nothing_dies(const struct volume *v)
+{
+	struct snapshot *list = NULL;
+	size_t count = 0;
+
+	if (!v->info.fault && v->info.state != COWP_STATE_LOST &&
+	    v->info.state != COWP_STATE_RECOVERING)
+		return true;
+	report_fault(v, stderr);
+	if (!volume_snapshots(v, &list, &count) && count) {
+		fprintf(stderr, "These snapshots will be lost:\n");
+		report_snapshots(v, list, count, stderr);
+	} else {
+		fprintf(stderr, "All snapshots in its diff area will be lost.\n");
+	}
+	free(list);
+	return false;
+}
+
+static int run_reset(const struct tool_action *a, int argc, char **argv)
+{
+	bool force = false, yes = false;
+	struct volume v;
+	int c, ret;
+
+	while ((c = tool_option(a, argc, argv)) > 0) {
+		force |= c == 'f';
+		yes |= c == 'y';
+	}
+	if (c || tool_operands(a, argc, argv))
+		return TOOL_USAGE;
+	ret = volume_open(&v, argv[optind]);
+	if (ret)
+		return ret;
+	if (!nothing_dies(&v) && !yes && !tool_confirmed("Give them up?")) {
+		tool_error(v.device.name, "was not reset; give --yes to give the snapshots up");
+		volume_close(&v);
+		return TOOL_FAILED;
+	}
+	ret = volume_message(&v, NULL, "reset%s", force ? " force" : "");
+	if (ret && !force)
+		tool_error(v.device.name,
+			   "nothing is released without a mark on the diff area that the snapshots are lost; repair it, or give --force");
+	return tell_state(&v, ret);
+}
+
+static const struct tool_option reset_options[] = {
+	{ 'y', "yes", NULL, "do not ask" },
+	{ 'f', "force", NULL,
+	  "release the I/O even if the diff area cannot be told that\n"
+	  "its snapshots are lost; if it comes back after a restart,\n"
+	  "activate with --options given_up" },
+	{ }
+};
+
+const struct tool_action action_reset = {
+	.name = "reset",
+	.operands = "NAME",
+	.summary = "the last resort: give the snapshots up, and let the volume go on",
+	.options = reset_options,
+	.help =
+	"Ends protection. Where there is a fault, or the snapshots are lost already, they are\n"
+	"given up after a question, and the diff area is made empty. Without a fault they\n"
+	"stay.\n",
+	.run = run_reset,
+};
+
+/* ---- grow ---- */
+
+/* The linear device first, if what is below it has become larger. */
+static int grow_diff(const struct volume *v)
+{
+	char name[NAME_CHARS], below[NAME_CHARS];
+	struct mapper_target t;
+	int ret = TOOL_OK;
+	u64 start, sectors;
+
+	name_of(name, v->device.name, NAME_DIFF, 0);
+	if (mapper_table(name, &t))
+		return TOOL_OK;
+	if (!strcmp(t.type, "linear") && sscanf(t.line, "%127s %llu", below, &start) == 2 &&
+	    !start) {
+		sectors = device_sectors(below);
+		if (sectors > t.sectors)
+			ret = volume_exchange(name, sectors, t.type, t.line);
+	}
+	free(t.line);
+	return ret;
+}
+
+static int run_grow(const struct tool_action *a, int argc, char **argv)
+{
+	struct volume v;
+	int ret;
+
+	if (tool_option(a, argc, argv) || tool_operands(a, argc, argv))
+		return TOOL_USAGE;
+	ret = volume_open(&v, argv[optind]);
+	if (ret)
+		return ret;
+	ret = grow_diff(&v);
+	if (!ret)
+		ret = volume_message(&v, NULL, "grow");
+	return tell_state(&v, ret);
+}
+
+const struct tool_action action_grow = {
+	.name = "grow",
+	.operands = "NAME",
+	.summary = "take up the new size of the diff device",
+	.help =
+	"Enlarge the device first (lvextend, or at its storage). Works while the volume is\n"
+	"blocked; type cowprotect clear NAME then.\n",
+	.run = run_grow,
+};
