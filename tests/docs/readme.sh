@@ -15,8 +15,7 @@ block()
 		!inside { next }
 		/^\t/ { if (!last) n++; if (n == want) print substr($0, 2) }
 		{ last = /^\t/ }' /README.md |
-		sed "s,build/userspace/cowprotect,cowprotect,
-			s,/dev/sdb1,$live,; s,/dev/sdc,$diff,; s,/dev/sdd,$back,"
+		sed "s,/dev/sdb1,$live,; s,/dev/sdc,$diff,; s,/dev/sdd,$back,"
 }
 
 # follow N WHAT: run a block here, as its variables are used by the next ones
@@ -54,7 +53,8 @@ before=$(cd /mnt/data/files && find . -type f -print0 | sort -z | xargs -0 sha25
 
 follow 3 "a snapshot is made and mounted as the README says"
 check "list and status tell of it" eval '
-	grep -q " before-upgrade$" /tmp/block.out && grep -q " protected active none " /tmp/block.out'
+	grep -q " before-upgrade (open as data-snap-1)$" /tmp/block.out &&
+	grep -q "^data: active, protected$" /tmp/block.out'
 
 # The disk goes under a writer, and comes back under another name
 dd if=/dev/urandom of=/mnt/data/files/new bs=64k count=64 oflag=direct status=none
