@@ -167,10 +167,9 @@ def die_with_parent():
 
 class Machine:
     """A running QEMU.  Whoever waits for something calls pump until it is there;
-    pump passes the script's output on and collects what else arrives."""
+    pump collects what arrives."""
 
-    def __init__(self, arguments, output, directory):
-        self.output = output
+    def __init__(self, arguments, directory):
         self.errors_path = os.path.join(directory, "qemu-errors")
         self.control = b""
         self.qmp = b""
@@ -178,11 +177,12 @@ class Machine:
         self.open_channels = 0
         self.selector = selectors.DefaultSelector()
         self.sockets = {}
-        theirs = [self._channel(name) for name in ("out", "control", "qmp")]
+        theirs = [self._channel(name) for name in ("control", "qmp")]
         arguments = arguments + [
             "-device", "virtio-serial-pci",
-            *self._port(theirs[0], "out"), *self._port(theirs[1], "control"),
-            "-chardev", f"socket,id=qmp,fd={theirs[2].fileno()}",
+            "-chardev", f"socket,id=control,fd={theirs[0].fileno()}",
+            "-device", "virtserialport,chardev=control,name=cowprotect.control",
+            "-chardev", f"socket,id=qmp,fd={theirs[1].fileno()}",
             "-mon", "chardev=qmp,mode=control"]
         with open(self.errors_path, "wb") as errors:
             self.process = subprocess.Popen(
@@ -192,11 +192,6 @@ class Machine:
         for sock in theirs:
             sock.close()
         self._qmp_hello()
-
-    @staticmethod
-    def _port(sock, name):
-        return ["-chardev", f"socket,id={name},fd={sock.fileno()}",
-                "-device", f"virtserialport,chardev={name},name=cowprotect.{name}"]
 
     def _channel(self, name):
         ours, theirs = socket.socketpair()
@@ -215,8 +210,6 @@ class Machine:
             if not data:
                 self.selector.unregister(key.fileobj)
                 self.open_channels -= 1
-            elif key.data == "out":
-                self.output(data)
             elif key.data == "control":
                 self.control += data
             else:
@@ -297,7 +290,7 @@ class Machine:
         return not self.open_channels
 
     def kill(self):
-        """End the process at once; what its guest has printed still comes"""
+        """End the process at once; what its guest has sent still comes"""
         if self.ended():
             # It is about to end by itself: how is worth knowing
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -64,7 +64,7 @@ class Run:
             verdict = self.serve()
         finally:
             if self.machine:
-                self.machine.kill()
+                self.power_off()
             self.save_console()
         return self.judge(verdict)
 
@@ -79,7 +79,15 @@ class Run:
             self.kernel, self.initramfs, self.accel, self.options, self.console)
         arguments += ["-append", machine.command_line(self.options, self.boot)]
         arguments += machine.disk_arguments(self.options.disk)
-        self.machine = machine.Machine(arguments, print_output, self.directory)
+        self.machine = machine.Machine(arguments, self.directory)
+
+    def power_off(self):
+        """At once; what the script has printed is not lost"""
+        self.machine.kill()
+        while self.request_ready():
+            verb, _, payload = self.next_request()
+            if verb == "out":
+                print_output(payload)
 
     def serve(self):
         """Carry out what the guest asks for until the script ends: None, or what
@@ -97,8 +105,10 @@ class Run:
                 self.report_start()
             elif verb == "exit":
                 self.status = int(args[0])
+            elif verb == "out":
+                print_output(payload)
             elif verb == "powercut":
-                self.machine.kill()
+                self.power_off()
                 self.power_on()
             else:
                 self.answer(verb, args, payload)

@@ -3,20 +3,22 @@
  * The guest's side of scripts/vm.
  *
  *   agent run COMMAND [ARG...]
- *	Run COMMAND and pass its output to the host, byte for byte, through one
- *	virtio port; hand the requests of "agent call" to the host through
- *	another; at the end tell the host the exit status.
+ *	Run COMMAND, pass its output to the host, byte for byte, and the requests
+ *	of "agent call"; at the end tell the host the exit status.
  *
  *   agent call VERB [ARG...] [< PAYLOAD]
  *	Ask the host for something, print its answer, exit with its status.
  *	The payload is read from standard input for the verb "put" only.
  *
- * What COMMAND has written before a request has reached the host before the
- * request does, so nothing that a test printed is lost when it asks for a power
- * cut.
+ * All of it goes through one virtio port: what COMMAND has written before a request
+ * reaches the host before the request does, so nothing that a test printed is lost
+ * when it asks for a power cut, or ends.  Of two ports the host may read the later
+ * one first.
  *
  * Request: "<length of the arguments> <length of the payload>\n", the arguments,
  * each ended by a NUL, the payload.  Answer: "<status> <length>\n", the text.
+ * Requests by the agent itself have none: "start", "exit" with the status, and
+ * "out" with output as payload.
  * The host may send one thing unasked: "sysrq <letter>\n".
  */
 
@@ -37,8 +39,7 @@
 #include <unistd.h>
 
 #define SOCKET_PATH	"/run/agent.socket"
-#define OUT_PORT	"cowprotect.out"
-#define CONTROL_PORT	"cowprotect.control"
+#define PORT		"cowprotect.control"
 /* Level 0, to be printed whatever the script did to the console */
 #define CONSOLE_START	"<0>vm: the script starts\n"
 #define CONSOLE_END	"<0>vm: end of the run\n"
@@ -216,24 +217,26 @@ static pid_t start(char **argv)
 	return pid;
 }
 
+static void send_request(int control, const char *verb, const char *arg, const char *payload,
+			 size_t len)
+{
+	size_t args = strlen(verb) + 1 + (*arg ? strlen(arg) + 1 : 0);
+
+	dprintf(control, "%zu %zu\n", args, len);
+	write_all(control, verb, strlen(verb) + 1);
+	if (*arg)
+		write_all(control, arg, strlen(arg) + 1);
+	write_all(control, payload, len);
+}
+
 /* Everything that is in the pipe now; true at its end */
-static bool drain(int out)
+static bool drain(int control)
 {
 	ssize_t n;
 
 	while ((n = read(child_pipe[0], buf, sizeof(buf))) > 0)
-		write_all(out, buf, n);
+		send_request(control, "out", "", buf, n);
 	return n == 0;
-}
-
-static void tell(int control, const char *verb, const char *arg)
-{
-	size_t args = strlen(verb) + 1 + (*arg ? strlen(arg) + 1 : 0);
-
-	dprintf(control, "%zu 0\n", args);
-	write_all(control, verb, strlen(verb) + 1);
-	if (*arg)
-		write_all(control, arg, strlen(arg) + 1);
 }
 
 static void sysrq(const char *letter)
@@ -250,7 +253,7 @@ static void read_answer(int control, char *line, size_t size)
 {
 	for (;;) {
 		if (!read_line(control, line, size))
-			die(CONTROL_PORT);
+			die(PORT);
 		if (strncmp(line, "sysrq ", 6))
 			return;
 		sysrq(line + 6);
@@ -276,7 +279,7 @@ static char *read_request(int client, char *line, size_t size, size_t *len)
 }
 
 /* The script may be printing while its request is carried out */
-static void await_answer(int control, int out)
+static void await_answer(int control)
 {
 	struct pollfd fds[] = {
 		{ .fd = control, .events = POLLIN },
@@ -285,23 +288,23 @@ static void await_answer(int control, int out)
 
 	do {
 		poll(fds, 2, -1);
-		if (fds[1].revents && drain(out))
+		if (fds[1].revents && drain(control))
 			fds[1].fd = -1;
 	} while (!fds[0].revents);
 }
 
-static void serve_call(int client, int control, int out)
+static void serve_call(int client, int control)
 {
 	char line[64], *request;
 	size_t len;
 
 	request = read_request(client, line, sizeof(line), &len);
 	if (request) {
-		drain(out);
+		drain(control);
 		dprintf(control, "%s\n", line);
 		write_all(control, request, len);
 		free(request);
-		await_answer(control, out);
+		await_answer(control);
 		read_answer(control, line, sizeof(line));
 		if (sscanf(line, "%*d %zu", &len) != 1)
 			die("answer");
@@ -319,7 +322,7 @@ static void on_child(int sig)
 	child_ended = 1;
 }
 
-static void serve(int calls, int control, int out)
+static void serve(int calls, int control)
 {
 	struct pollfd fds[] = {
 		{ .fd = child_pipe[0], .events = POLLIN },
@@ -335,10 +338,10 @@ static void serve(int calls, int control, int out)
 	while (!child_ended) {
 		if (ppoll(fds, 3, NULL, &open_mask) < 0)
 			continue;
-		if (fds[0].revents && drain(out))
+		if (fds[0].revents && drain(control))
 			fds[0].fd = -1;
 		if (fds[1].revents)
-			serve_call(accept4(calls, NULL, NULL, SOCK_CLOEXEC), control, out);
+			serve_call(accept4(calls, NULL, NULL, SOCK_CLOEXEC), control);
 		if (fds[2].revents && read_line(control, line, sizeof(line)) &&
 		    !strncmp(line, "sysrq ", 6))
 			sysrq(line + 6);
@@ -361,24 +364,23 @@ static void mark_console(const char *mark)
 
 static int agent_run(char **argv)
 {
-	int control = open_port(CONTROL_PORT), out = open_port(OUT_PORT);
-	int calls = listen_for_calls(), status;
+	int control = open_port(PORT), calls = listen_for_calls(), status;
 	char text[16];
 	pid_t pid;
 
 	signal(SIGCHLD, on_child);
 	mark_console(CONSOLE_START);
-	tell(control, "start", "");
+	send_request(control, "start", "", "", 0);
 	pid = start(argv);
 	/* Only now, as the script would inherit it */
 	signal(SIGPIPE, SIG_IGN);
-	serve(calls, control, out);
+	serve(calls, control);
 	waitpid(pid, &status, 0);
-	drain(out);
+	drain(control);
 	status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 	snprintf(text, sizeof(text), "%d", status);
 	mark_console(CONSOLE_END);
-	tell(control, "exit", text);
+	send_request(control, "exit", text, "", 0);
 	return 0;
 }
 
