@@ -60,22 +60,24 @@ bool identity_read(struct identity *id, const struct area *a, const u8 *uuid)
 
 int identity_write(const struct identity *id, const struct area *a, const u8 *uuid)
 {
-	struct cowp_identity_block *b;
-	void *block;
 	int error = 0;
 	u32 i;
 
 	for (i = 0; i < COWP_SLOTS && !error; i++) {
-		b = xcalloc(1, COWP_BLOCK_SIZE);
-		block = b;
+		void *block = xcalloc(1, COWP_BLOCK_SIZE);
+		struct cowp_identity_block *b = block;
+		ssize_t n;
+
 		b->live_sectors = cpu_to_le64(id->live_sectors);
 		b->kind = id->kind;
 		memcpy(b->name, id->name, sizeof(b->name));
 		memcpy(b->id, id->id, sizeof(b->id));
 		cowp_seal(block, COWP_MAGIC_IDENTITY, uuid, COWP_IDENTITY_BLOCK(i), 0, 0);
-		if (pwrite(a->fd, block, COWP_BLOCK_SIZE,
-			   (off_t)COWP_IDENTITY_BLOCK(i) * COWP_BLOCK_SIZE) != COWP_BLOCK_SIZE)
-			error = -errno;
+		n = pwrite(a->fd, block, COWP_BLOCK_SIZE,
+			   (off_t)COWP_IDENTITY_BLOCK(i) * COWP_BLOCK_SIZE);
+		/* Of a short one nothing says why. */
+		if (n != COWP_BLOCK_SIZE)
+			error = n < 0 ? -errno : -EIO;
 		free(block);
 	}
 	if (!error && fdatasync(a->fd))
