@@ -54,6 +54,20 @@ static bool ascending(const struct cowp_run_block *b)
 	return true;
 }
 
+/* What is there is looked up in the segment table, and read. */
+static bool in_bounds(struct cowp_engine *eng, const struct cowp_run_block *b)
+{
+	u32 i;
+
+	for (i = 0; !b->level && i < le16_to_cpu(b->count); i++) {
+		struct cowp_place p = cowp_place_of(le64_to_cpu(b->records[i].location));
+
+		if (p.segment >= eng->segs.count || p.slot >= eng->geo.slots)
+			return false;
+	}
+	return true;
+}
+
 /* Is this what was read from a run's block?  Returns NULL, or what is wrong. */
 const char *cowp_run_block_check(struct cowp_engine *eng, const struct cowp_run_block *b,
 				 u64 block, u32 incarnation)
@@ -67,7 +81,9 @@ const char *cowp_run_block_check(struct cowp_engine *eng, const struct cowp_run_
 		return "incarnation";
 	if (!b->count || le16_to_cpu(b->count) > most)
 		return "number of records";
-	return ascending(b) ? NULL : "order";
+	if (!ascending(b))
+		return "order";
+	return in_bounds(eng, b) ? NULL : "location of a record";
 }
 
 static void loaded(struct cowp_engine *eng, struct cowp_io *io)

@@ -237,13 +237,9 @@ static bool needed(struct cowp_engine *eng, u32 before, u32 epoch)
 
 static void drop(struct cowp_engine *eng, const struct cowp_rec *rec)
 {
-	u32 nr = cowp_place_of(rec->location).segment;
-	struct cowp_segment *seg;
+	struct cowp_segment *seg = &eng->segs.table[cowp_place_of(rec->location).segment];
 
 	/* A record older than the oldest snapshot may point to what is used again. */
-	if (nr >= eng->segs.count)
-		return;
-	seg = &eng->segs.table[nr];
 	if (cowp_holds_chunks(seg->kind) && seg->incarnation == rec->incarnation)
 		seg->change--;
 }

@@ -91,11 +91,8 @@ static void add_entry(struct cowp_engine *eng, struct cowp_mover *mv, const stru
 bool cowp_mover_wants(struct cowp_engine *eng, const struct cowp_rec *rec)
 {
 	struct cowp_place p = cowp_place_of(rec->location);
-	const struct cowp_segment *seg;
+	const struct cowp_segment *seg = &eng->segs.table[p.segment];
 
-	if (p.segment >= eng->segs.count || p.slot >= eng->geo.slots)
-		return false;
-	seg = &eng->segs.table[p.segment];
 	/* A bad map names its own place: such a chunk stays. */
 	return seg->emptying && !seg->pinned && seg->incarnation == rec->incarnation &&
 	       !(p.flags & COWP_RECORD_BAD);

@@ -53,7 +53,10 @@ static void fill_memtable(struct world *w, const struct run_shape *shape, struct
 	/* Behind its back, so without its promise of room. */
 	for (tries = 0; m->count < shape->records && x->table[x->active].count < x->capacity &&
 	     tries < 4 * shape->records; tries++) {
-		struct cowp_place place = { .segment = l->segment, .slot = tries };
+		struct cowp_place place = {
+			.segment = l->segment,
+			.slot = tries % w->eng->geo.slots,
+		};
 		struct cowp_rec rec = {
 			.key = cowp_key(world_random(w, shape->chunks),
 					shape->epochs == 1 ? 1 : world_random(w, shape->epochs)),
@@ -229,6 +232,70 @@ static void damaged_blocks_are_errors(struct kunit *test)
 	world_close(w);
 }
 
+/* A leaf that was written so, say by another implementation with a fault. */
+static void expect_refused(struct world *w, const struct cowp_run_block *wrong, u64 key)
+{
+	const struct cowp_fragment *f = w->eng->index.fragments;
+	struct cowp_run_block *leaf = (void *)w->dev[COWP_DIFF].now[f->block];
+	struct kunit *test = w->port.test;
+	struct cowp_run_block *right = kunit_kmalloc(test, COWP_BLOCK_SIZE, GFP_KERNEL);
+	struct cowp_rec rec;
+
+	KUNIT_ASSERT_NOT_NULL(test, right);
+	memcpy(right, leaf, COWP_BLOCK_SIZE);
+	memcpy(leaf, wrong, COWP_BLOCK_SIZE);
+	cowp_seal(leaf, COWP_MAGIC_RUN, w->eng->super.uuid, f->block,
+		  le32_to_cpu(leaf->header.session), f->incarnation);
+	KUNIT_EXPECT_EQ(test, run_ceiling(w, f, key, &rec), -EBADMSG);
+	memcpy(leaf, right, COWP_BLOCK_SIZE);
+}
+
+/*
+ * A location is an index of the segment table, and an address: bounds come first.
+ * Searches go by the order of the keys: they might not end where there is none.
+ */
+static void contents_are_checked(struct kunit *test)
+{
+	struct run_shape shape = { .records = 20, .chunks = 1000, .epochs = 1 };
+	struct world_setup setup = { .seed = 4 };
+	struct world *w = world_new(test, &setup);
+	struct run_model m = { 0 };
+	struct cowp_run_block *leaf;
+	struct cowp_place place;
+	struct cowp_record first;
+
+	m.recs = kunit_kcalloc(test, shape.records + 1, sizeof(*m.recs), GFP_KERNEL);
+	leaf = kunit_kmalloc(test, COWP_BLOCK_SIZE, GFP_KERNEL);
+	KUNIT_ASSERT_TRUE(test, m.recs && leaf);
+	world_start(w, true);
+	world_create(w);
+	fill_memtable(w, &shape, &m);
+	KUNIT_ASSERT_EQ(test, world_message(w, COWP_MSG_CHECKPOINT, false, 0), 0);
+	KUNIT_ASSERT_EQ(test, w->eng->index.fragment_count, 1);
+	memcpy(leaf, w->dev[COWP_DIFF].now[w->eng->index.fragments->block], COWP_BLOCK_SIZE);
+	first = leaf->records[0];
+
+	place = cowp_place_of(m.recs[0].location);
+	place.segment = w->eng->segs.count;
+	leaf->records[0].location = cpu_to_le64(cowp_location(&place));
+	expect_refused(w, leaf, m.recs[0].key);
+
+	place = cowp_place_of(m.recs[0].location);
+	place.slot = w->eng->geo.slots;
+	leaf->records[0].location = cpu_to_le64(cowp_location(&place));
+	expect_refused(w, leaf, m.recs[0].key);
+
+	leaf->records[0] = leaf->records[1];
+	leaf->records[1] = first;
+	expect_refused(w, leaf, m.recs[0].key);
+
+	leaf->records[0] = first;
+	leaf->records[1] = first;
+	expect_refused(w, leaf, m.recs[0].key);
+	check_run(w, &m);
+	world_close(w);
+}
+
 static void restore_sizes(struct kunit *test)
 {
 	kunit_leaf_records = COWP_BLOCK_SIZE;
@@ -238,6 +305,7 @@ static void restore_sizes(struct kunit *test)
 static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(run_holds_the_memtable, run_shape_gen_params),
 	KUNIT_CASE(damaged_blocks_are_errors),
+	KUNIT_CASE(contents_are_checked),
 	{}
 };
 
