@@ -516,7 +516,8 @@ void port_msg_done(struct cowp_port *p, struct cowp_msg *m, int error)
 	struct cowp_message *message = container_of(m, struct cowp_message, msg);
 
 	if (m == &p->close_msg) {
-		if (error)
+		/* -ENODATA: of a lost volume there is nothing to close. */
+		if (error && error != -ENODATA)
 			DMWARN("%s: not closed cleanly (error %d): the next activation replays",
 			       p->volume->name, error);
 		port_closed(p);
