@@ -847,7 +847,8 @@ enum cowp_checkpoint_step {
  * @want_full:	with the memtable written out as a run
  * @want_clean:	marked as the end of an activation
  * @want_empty:	without snapshots and index (reset)
- * @clean:	this one is
+ * @full:	this one is
+ * @clean:	likewise
  * @empty:	likewise
  * @again:	a memtable frozen earlier came first: one more for the active one
  * @slot:	where the newest manifest is whose root is durable
@@ -859,6 +860,7 @@ enum cowp_checkpoint_step {
  * @flush:	between the body and the root
  * @look:	reads a state block
  * @look_copy:	which
+ * @look_then:	if the area is still ours alone
  * @root:	writes the root
  * @super:	of the manifest being written
  * @state:	raises the generation in the state blocks
@@ -871,6 +873,7 @@ struct cowp_checkpoint {
 	bool want_full;
 	bool want_clean;
 	bool want_empty;
+	bool full;
 	bool clean;
 	bool empty;
 	bool again;
@@ -883,6 +886,7 @@ struct cowp_checkpoint {
 	struct cowp_io *flush;
 	struct cowp_io *look;
 	u32 look_copy;
+	void (*look_then)(struct cowp_engine *eng);
 	struct cowp_put root;
 	struct cowp_super super;
 	struct cowp_state_request state;

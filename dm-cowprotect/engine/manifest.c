@@ -2,7 +2,8 @@
 /*
  * Checkpoints: manifests on the disk.
  *
- *	[run ->] body -> flush -> root, durable -> generation in the state blocks
+ *	look -> [run ->] body -> flush -> look -> root, durable -> generation in the
+ *	state blocks
  *
  * Only then does anything that the manifest says take effect: its open list,
  * what it frees, what relies on it.  A crash before the root is durable finds
@@ -283,7 +284,7 @@ static void failed_as(struct cowp_engine *eng, enum cowp_fault fault, int error)
 	 * reset that came meanwhile waits for one of its own.
 	 */
 	cp->wanted = cp->want_empty;
-	cp->want_full |= eng->index.frozen || eng->log.gap;
+	cp->want_full |= cp->full || eng->index.frozen || eng->log.gap;
 	if (cp->empty) {
 		cp->empty = false;
 		cowp_event(eng, COWP_EVENT_EMPTY_FAILED, error);
@@ -375,19 +376,28 @@ static void write_root(struct cowp_engine *eng)
 }
 
 /*
- * Before the root goes over an older one: is the area still ours alone?  Another
- * activation, on this host or another, has raised the session when it started;
- * one root of each would leave nothing that can be believed.
+ * Is the area still ours alone?  Another activation, on this host or another, has
+ * raised the session when it started.  Its runs may be in what is free for this one,
+ * and its newest body where this one's next goes, so this comes before either is
+ * written; and again before the root goes over an older one, as one root of each
+ * would leave nothing that can be believed.
  */
-static void look_at_state(struct cowp_engine *eng, u32 copy)
+static void look_at_copy(struct cowp_engine *eng, u32 copy)
+{
+	struct cowp_checkpoint *cp = &eng->cp;
+
+	cp->look_copy = copy;
+	cp->look->sector = COWP_STATE_BLOCK(copy) * COWP_BLOCK_SECTORS;
+	cowp_submit(eng, cp->look);
+}
+
+static void look_at_state(struct cowp_engine *eng, void (*then)(struct cowp_engine *eng))
 {
 	struct cowp_checkpoint *cp = &eng->cp;
 
 	cp->step = COWP_CP_LOOK;
-	eng->index.flush.durable = true;
-	cp->look_copy = copy;
-	cp->look->sector = COWP_STATE_BLOCK(copy) * COWP_BLOCK_SECTORS;
-	cowp_submit(eng, cp->look);
+	cp->look_then = then;
+	look_at_copy(eng, 0);
 }
 
 static void looked(struct cowp_engine *eng, struct cowp_io *io)
@@ -400,7 +410,7 @@ static void looked(struct cowp_engine *eng, struct cowp_io *io)
 	if (io->error || cowp_state_decode(&is, io->blocks[0], cp->look_copy, NULL)) {
 		/* One of them may be unreadable, or being written by ourselves. */
 		if (!io->in_flight && cp->look_copy + 1 < COWP_SLOTS)
-			look_at_state(eng, cp->look_copy + 1);
+			look_at_copy(eng, cp->look_copy + 1);
 		else if (io->error)
 			failed(eng, io->error);
 		else
@@ -410,7 +420,14 @@ static void looked(struct cowp_engine *eng, struct cowp_io *io)
 	if (memcmp(is.uuid, eng->super.uuid, sizeof(is.uuid)) || is.session != eng->session)
 		failed_as(eng, COWP_FAULT_EXTERNAL_WRITER, -EBUSY);
 	else
-		write_root(eng);
+		cp->look_then(eng);
+}
+
+/* Run and body are durable. */
+static void end_body(struct cowp_engine *eng)
+{
+	eng->index.flush.durable = true;
+	look_at_state(eng, write_root);
 }
 
 static void flushed(struct cowp_engine *eng, struct cowp_io *io)
@@ -420,7 +437,7 @@ static void flushed(struct cowp_engine *eng, struct cowp_io *io)
 	if (io->error)
 		failed(eng, io->error);
 	else
-		look_at_state(eng, 0);
+		end_body(eng);
 }
 
 static void write_body(struct cowp_engine *eng)
@@ -455,7 +472,7 @@ static void body_written(struct cowp_engine *eng, struct cowp_io *io)
 		cp->step = COWP_CP_FLUSH;
 		cowp_submit(eng, cp->flush);
 	} else {
-		look_at_state(eng, 0);
+		end_body(eng);
 	}
 }
 
@@ -475,33 +492,22 @@ static bool places_busy(struct cowp_checkpoint *cp)
 	return cp->io->in_flight || cp->flush->in_flight || cp->look->in_flight || cp->root.busy;
 }
 
-static void start(struct cowp_engine *eng)
+/* Nothing is written but what this checkpoint was asked for when it started. */
+static void begin(struct cowp_engine *eng)
 {
 	struct cowp_checkpoint *cp = &eng->cp;
-	bool full = cp->want_full || cp->want_clean;
 
-	cp->wanted = false;
-	cp->want_full = false;
-	cp->clean = cp->want_clean;
-	cp->empty = cp->want_empty;
-	cp->want_clean = false;
-	cp->want_empty = false;
-	list_splice_tail_init(&cp->waiting, &cp->serving);
-	if (places_busy(cp)) {
-		failed(eng, -EBUSY);
-		return;
-	}
 	if (cp->empty) {
 		cowp_index_clear(eng);
-		full = false;
+		cp->full = false;
 	}
 	/* One that failed left a frozen memtable behind: that one first. */
-	cp->again = full && eng->index.frozen;
+	cp->again = cp->full && eng->index.frozen;
 	if (cp->again && cp->clean) {
 		cp->clean = false;
 		cp->want_clean = true;
 	}
-	if (full)
+	if (cp->full)
 		cowp_index_freeze(eng);
 	if (eng->index.frozen) {
 		cp->step = COWP_CP_RUN;
@@ -509,6 +515,24 @@ static void start(struct cowp_engine *eng)
 	} else {
 		start_body(eng);
 	}
+}
+
+static void start(struct cowp_engine *eng)
+{
+	struct cowp_checkpoint *cp = &eng->cp;
+
+	cp->wanted = false;
+	cp->full = cp->want_full || cp->want_clean;
+	cp->clean = cp->want_clean;
+	cp->empty = cp->want_empty;
+	cp->want_full = false;
+	cp->want_clean = false;
+	cp->want_empty = false;
+	list_splice_tail_init(&cp->waiting, &cp->serving);
+	if (places_busy(cp))
+		failed(eng, -EBUSY);
+	else
+		look_at_state(eng, begin);
 }
 
 /*

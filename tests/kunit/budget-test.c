@@ -219,8 +219,8 @@ static void activation_without_memory_heals(struct kunit *test)
 
 /* ---- what an activation reads ---- */
 
-/* State blocks and roots, and the look before its own manifest. */
-#define FIXED_READS	(2 * COWP_SLOTS + 1)
+/* State blocks and roots, and two looks at the state around its own manifest. */
+#define FIXED_READS	(2 * COWP_SLOTS + 2)
 
 static void reads_from_here(struct world *w)
 {

@@ -201,7 +201,18 @@ static void full_run_list_is_a_full_area(struct kunit *test)
 	world_close(w);
 }
 
-/* Another activation of the area: this one must not write its root over it. */
+static u32 diff_writes;
+
+static int count_diff_writes(struct world *w, const struct cowp_io *io)
+{
+	diff_writes += io->dev == COWP_DIFF && io->op == COWP_WRITE;
+	return 0;
+}
+
+/*
+ * Another activation of the area: this one must not write over what that one has
+ * written, neither its root nor its body nor its runs; nor at the end.
+ */
 static void another_session_stops_a_checkpoint(struct kunit *test)
 {
 	struct world_setup setup = { .mode = COWP_MODE_PROTECTED };
@@ -224,10 +235,14 @@ static void another_session_stops_a_checkpoint(struct kunit *test)
 		cowp_state_encode(block, copy, &state);
 		device_write(&w->dev[COWP_DIFF], sector, block, COWP_BLOCK_SIZE, true);
 	}
+	diff_writes = 0;
+	w->fate = count_diff_writes;
 	KUNIT_EXPECT_EQ(test, world_message(w, COWP_MSG_CHECKPOINT, false, 0), -EBUSY);
 	KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_BLOCKED);
 	KUNIT_EXPECT_EQ(test, world_fault(w), COWP_FAULT_EXTERNAL_WRITER);
 	KUNIT_EXPECT_EQ(test, w->eng->super.generation, generation);
+	KUNIT_EXPECT_EQ(test, world_message(w, COWP_MSG_CLOSE, false, 0), -EBUSY);
+	KUNIT_EXPECT_EQ(test, diff_writes, 0);
 	world_crash(w);
 }
 
