@@ -9,28 +9,6 @@
 
 #include "area.h"
 
-void *xcalloc(size_t count, size_t bytes)
-{
-	void *p = calloc(count ? count : 1, bytes);
-
-	if (!p) {
-		tool_error("memory", "%zu times %zu bytes are not to be had; free some",
-			   count, bytes);
-		exit(tool_status(tool_running, TOOL_MEMORY));
-	}
-	return p;
-}
-
-void *xrealloc(void *p, size_t bytes)
-{
-	p = realloc(p, bytes);
-	if (!p) {
-		tool_error("memory", "%zu bytes are not to be had; free some", bytes);
-		exit(tool_status(tool_running, TOOL_MEMORY));
-	}
-	return p;
-}
-
 static const char *mend(int error)
 {
 	switch (error) {

@@ -48,18 +48,6 @@ int tool_ended(int error)
 	}
 }
 
-void tool_error(const char *subject, const char *fmt, ...)
-{
-	va_list args;
-
-	fflush(stdout);
-	fprintf(stderr, "cowprotect: %s: ", subject);
-	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
-	va_end(args);
-	fputc('\n', stderr);
-}
-
 int tool_usage(const struct tool_action *a, const char *fmt, ...)
 {
 	va_list args;
