@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "area.h"
-#include "device.h"
 #include "report.h"
 
 /* What has become of it, behind a message that changed it */
@@ -179,27 +178,6 @@ const struct tool_action action_reset = {
 
 /* ---- grow ---- */
 
-/* The linear device first, if what is below it has become larger. */
-static int grow_diff(const struct volume *v)
-{
-	char name[NAME_CHARS], below[NAME_CHARS];
-	struct mapper_target t;
-	int ret = TOOL_OK;
-	u64 start, sectors;
-
-	name_of(name, v->device.name, NAME_DIFF, 0);
-	if (mapper_table(name, &t))
-		return TOOL_OK;
-	if (!strcmp(t.type, "linear") && sscanf(t.line, "%127s %llu", below, &start) == 2 &&
-	    !start) {
-		sectors = device_sectors(below);
-		if (sectors > t.sectors)
-			ret = volume_exchange(name, sectors, t.type, t.line);
-	}
-	free(t.line);
-	return ret;
-}
-
 static int run_grow(const struct tool_action *a, int argc, char **argv)
 {
 	struct volume v;
@@ -210,9 +188,7 @@ static int run_grow(const struct tool_action *a, int argc, char **argv)
 	ret = volume_open(&v, argv[optind]);
 	if (ret)
 		return ret;
-	ret = grow_diff(&v);
-	if (!ret)
-		ret = volume_message(&v, NULL, "grow");
+	ret = volume_grow(&v);
 	return tell_state(&v, ret);
 }
 

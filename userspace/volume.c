@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "area.h"
+#include "device.h"
 #include "kmsg.h"
 #include "volume.h"
 
@@ -396,37 +397,30 @@ int volume_remove(const char *name)
 	return error == -ENXIO ? TOOL_OK : tool_ended(error);
 }
 
-/* Of a fault to go, once the volume has got what it lacked */
-#define FAULT_MS	10000
-
-static bool is_settled(const struct volume *v, enum cowp_fault fault, u64 end)
+/* The linear device first, if what is below it has become larger. */
+static int grow_diff(const struct volume *v)
 {
-	if (v->info.state == COWP_STATE_RECOVERING)
-		return false;
-	return !fault || v->info.fault != fault || port_now() >= end;
+	char name[NAME_CHARS], below[NAME_CHARS];
+	struct mapper_target t;
+	int ret = TOOL_OK;
+	u64 start, sectors;
+
+	name_of(name, v->device.name, NAME_DIFF, 0);
+	if (mapper_table(name, &t))
+		return TOOL_OK;
+	if (!strcmp(t.type, "linear") && sscanf(t.line, "%127s %llu", below, &start) == 2 &&
+	    !start) {
+		sectors = device_sectors(below);
+		if (sectors > t.sectors)
+			ret = volume_exchange(name, sectors, t.type, t.line);
+	}
+	free(t.line);
+	return ret;
 }
 
-int volume_settle(struct volume *v, enum cowp_fault fault)
+int volume_grow(const struct volume *v)
 {
-	bool terminal = isatty(STDERR_FILENO), told = false;
-	int events = mapper_events(), ret;
-	u64 end = port_now() + FAULT_MS;
+	int ret = grow_diff(v);
 
-	for (;;) {
-		if (events >= 0)
-			mapper_events_arm(events);
-		ret = volume_refresh(v);
-		if (ret || events < 0 || is_settled(v, fault, end))
-			break;
-		if (terminal)
-			fprintf(stderr, "\r%s: recovering ", v->device.name);
-		told = true;
-		if (mapper_events_wait(events, fault ? FAULT_MS : -1) < 0)
-			break;
-	}
-	if (terminal && told)
-		fprintf(stderr, "\r\033[K");
-	if (events >= 0)
-		close(events);
-	return ret;
+	return ret ? ret : volume_message(v, NULL, "grow");
 }

@@ -87,6 +87,9 @@ int volume_create(const char *volume, const char *area, enum name_role role, u32
 int volume_exchange(const char *name, u64 sectors, const char *type, const char *line);
 int volume_remove(const char *name);
 
+/* Take up the size of the device that the diff area is on. */
+int volume_grow(const struct volume *v);
+
 /*
  * volume_settle - wait until the volume does not recover any more
  * @fault:	a fault that is about to go: wait for that for some seconds, too; or none
