@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What is to be done about a volume: a function of what it was, what it is, what
+ * the administrator wants, and the time.  No I/O, no clock of its own.
+ */
+#ifndef COWP_MONITOR_DECIDE_H
+#define COWP_MONITOR_DECIDE_H
+
+#include "info.h"
+#include "policy.h"
+
+/**
+ * struct wait - between attempts
+ * @until:	no other attempt before; seconds
+ * @secs:	the wait before the next one after that
+ */
+struct wait {
+	u64 until;
+	u32 secs;
+};
+
+/**
+ * struct watch - what is remembered of a volume
+ * @seen:	it was looked at
+ * @state:	as told last
+ * @fault:	likewise
+ * @low_water:	likewise
+ * @clear:	attempts to send clear
+ * @extend:	attempts to enlarge the diff device
+ */
+struct watch {
+	bool seen;
+	enum cowp_state state;
+	enum cowp_fault fault;
+	bool low_water;
+	struct wait clear;
+	struct wait extend;
+};
+
+/* To be done, in this order */
+enum decision {
+	DECIDE_TELL_FAULT	= 1 << 0,	/* a fault has come, or another one */
+	DECIDE_TELL_LOST	= 1 << 1,	/* the snapshots were given up */
+	DECIDE_TELL_WELL	= 1 << 2,	/* the fault is over */
+	DECIDE_TELL_LOW		= 1 << 3,	/* room runs low */
+	DECIDE_HOOK		= 1 << 4,	/* run the fault's command */
+	DECIDE_EXTEND		= 1 << 5,	/* enlarge the diff area, clear if blocked */
+	DECIDE_CLEAR		= 1 << 6,	/* send clear */
+};
+
+/*
+ * decide - what to do now
+ * @now:	seconds of a monotonic clock
+ *
+ * Takes the attempts that it decides on as made.
+ */
+u32 decide(struct watch *w, const struct policy *p, const struct info *info, u64 now);
+
+/* An extension has succeeded: the next one, if room is low again, waits no longer. */
+void decide_extended(struct watch *w, const struct policy *p, u64 now);
+
+/* When to look again though nothing is told, ~0: never. */
+u64 decide_next(const struct watch *w, const struct policy *p, const struct info *info);
+
+#endif /* COWP_MONITOR_DECIDE_H */
