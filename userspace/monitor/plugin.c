@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * libdevmapper-event-cowprotect.so: dmeventd's plugin, which watches volumes.
+ *
+ * dmeventd has a thread for each volume.  It calls process_event() when the
+ * module has raised an event, and every few seconds besides; decide() then says
+ * what to do about how the volume is.  Nothing here depends on having seen a
+ * change: after a restart of the daemon all goes on.
+ *
+ * The volume that is blocked may hold the root file system.  What is needed to
+ * tell, to send "grow" and to send "clear" is therefore locked in memory, and the
+ * configuration is read only while nothing is wrong.  Programs (lvextend, those
+ * of the administrator) may still have to wait for the disk; they are given up
+ * after a time.
+ */
+#include <errno.h>
+/* dmeventd finds its three functions; all others stay inside. */
+#pragma GCC visibility push(default)
+#include <libdevmapper-event.h>
+#pragma GCC visibility pop
+/* The shim of the kernel's headers has this, too */
+#define hweight32 dm_hweight32
+#include <libdevmapper.h>
+#undef hweight32
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "decide.h"
+#include "device.h"
+#include "journal.h"
+#include "remedy.h"
+#include "volume.h"
+
+#define ERROR_CHARS	512
+
+/**
+ * struct monitored - a volume that dmeventd has a thread for
+ * @name:	of it
+ * @watch:	what is remembered
+ * @policy:	what is wanted
+ * @error:	of the configuration, as told
+ */
+struct monitored {
+	char name[NAME_CHARS];
+	struct watch watch;
+	struct policy policy;
+	char error[ERROR_CHARS];
+};
+
+/* What the parts shared with the command tell while this thread works for a volume */
+static __thread struct {
+	const char *volume;
+	const struct info *info;
+} working;
+
+void tool_error(const char *subject, const char *fmt, ...)
+{
+	char text[ERROR_CHARS];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	journal(JOURNAL_FAILED, working.volume, working.info, "%s: %s", subject, text);
+}
+
+/* A daemon does not end for want of memory, it waits for some. */
+void *xcalloc(size_t count, size_t bytes)
+{
+	void *p;
+
+	while (!(p = calloc(count, bytes)))
+		sleep(1);
+	return p;
+}
+
+void *xrealloc(void *old, size_t bytes)
+{
+	void *p;
+
+	while (!(p = realloc(old, bytes)))
+		sleep(1);
+	return p;
+}
+
+static u64 now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+/* Memory that comes later too, but only what is touched: threads have large stacks. */
+static void stay_in_memory(void)
+{
+	mlockall(MCL_CURRENT);
+	mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+}
+
+static void read_policy(struct monitored *m, const struct info *info)
+{
+	char error[ERROR_CHARS];
+
+	if (policy_read(&m->policy, POLICY_FILE, m->name, error, sizeof(error))) {
+		m->error[0] = 0;
+		return;
+	}
+	if (!strcmp(error, m->error))
+		return;
+	strcpy(m->error, error);
+	journal(JOURNAL_FAILED, m->name, info, "%s (what was read before still counts)", error);
+}
+
+/* ---- what is done ---- */
+
+static void tell_remedy(enum journal_kind kind, const struct monitored *m,
+			const struct info *info)
+{
+	char steps[REMEDY_STEPS * (REMEDY_CHARS + 2)] = "";
+	struct remedy r;
+	size_t at = 0;
+	u32 i;
+
+	if (!remedy_find(&r, m->name, info))
+		return;
+	for (i = 0; i < r.count; i++)
+		at += snprintf(steps + at, sizeof(steps) - at, "%s%s", i ? "; " : "", r.steps[i]);
+	journal(kind, m->name, info, "%s (%s), the volume is %s. To mend it: %s", r.reason,
+		cowp_fault_words[info->fault], cowp_state_words[info->state], steps);
+}
+
+/* The device below the volume's own linear one, or "" */
+static void diff_below(const struct monitored *m, char path[PATH_MAX])
+{
+	char name[NAME_CHARS], below[NAME_CHARS];
+	struct mapper_target t;
+
+	*path = 0;
+	name_of(name, m->name, NAME_DIFF, 0);
+	if (mapper_table(name, &t))
+		return;
+	if (!strcmp(t.type, "linear") && sscanf(t.line, "%127s", below) == 1)
+		device_shown(below, path);
+	free(t.line);
+}
+
+/* True: it has ended with status 0. */
+static bool run(const struct monitored *m, const struct info *info, char * const argv[],
+		const char *diff)
+{
+	struct command_about about = { .volume = m->name, .diff = diff, .info = info };
+	int status = command_run(argv, &about, m->policy.command_secs);
+
+	if (status == -ETIMEDOUT)
+		journal(JOURNAL_FAILED, m->name, info,
+			"'%s' was ended, as it took more than command_secs (%u s)",
+			argv[0], m->policy.command_secs);
+	else if (status < 0)
+		journal(JOURNAL_FAILED, m->name, info, "'%s' cannot be run: %s", argv[0],
+			strerror(-status));
+	else if (status)
+		journal(JOURNAL_FAILED, m->name, info, "'%s' ended with status %d", argv[0],
+			status);
+	return !status;
+}
+
+static bool run_shell(struct monitored *m, const struct info *info, char *command,
+		      const char *diff)
+{
+	char shell[] = "/bin/sh", option[] = "-c";
+	char * const argv[] = { shell, option, command, NULL };
+
+	return run(m, info, argv, diff);
+}
+
+static bool run_lvextend(const struct monitored *m, const struct info *info, char *diff)
+{
+	char program[] = "lvextend", option[] = "-l", size[32];
+	char * const argv[] = { program, option, size, diff, NULL };
+
+	if (strncmp(diff, "/dev/mapper/", strlen("/dev/mapper/"))) {
+		journal(JOURNAL_FAILED, m->name, info,
+			"its diff device is no logical volume: set extend_command instead of extend_percent in "
+			POLICY_FILE);
+		return false;
+	}
+	snprintf(size, sizeof(size), "+%u%%LV", m->policy.extend_percent);
+	return run(m, info, argv, diff);
+}
+
+static void extend(struct monitored *m, const struct info *info)
+{
+	char diff[PATH_MAX];
+	struct volume v;
+	u64 before = info->total;
+
+	diff_below(m, diff);
+	if (*m->policy.extend_command ? !run_shell(m, info, m->policy.extend_command, diff) :
+					!run_lvextend(m, info, diff))
+		return;
+	if (volume_open(&v, m->name))
+		return;
+	if (!volume_grow(&v) && (!v.info.fault || !volume_message(&v, NULL, "clear")) &&
+	    !volume_refresh(&v)) {
+		journal(JOURNAL_EXTENDED, m->name, &v.info,
+			"its diff area has grown from %llu to %llu chunks, %llu are used", before,
+			v.info.total, v.info.used);
+		decide_extended(&m->watch, &m->policy, now());
+	}
+	volume_close(&v);
+}
+
+/* What it comes to is told by the event that follows. */
+static void clear(const struct monitored *m)
+{
+	char *answer = NULL;
+
+	if (!mapper_message(m->name, "clear", &answer))
+		free(answer);
+}
+
+static void react(struct monitored *m, const struct info *info)
+{
+	u32 todo = decide(&m->watch, &m->policy, info, now());
+
+	if (todo & DECIDE_CLEAR)
+		clear(m);
+	if (todo & DECIDE_TELL_FAULT)
+		tell_remedy(JOURNAL_FAULT, m, info);
+	if (todo & DECIDE_TELL_LOST)
+		tell_remedy(JOURNAL_LOST, m, info);
+	if (todo & DECIDE_TELL_WELL)
+		journal(JOURNAL_WELL, m->name, info, "the fault is over, the volume is %s",
+			cowp_state_words[info->state]);
+	if (todo & DECIDE_TELL_LOW)
+		journal(JOURNAL_LOW, m->name, info,
+			"room in its diff area runs low: %llu of %llu chunks are used", info->used,
+			info->total);
+	if (todo & DECIDE_EXTEND)
+		extend(m, info);
+	if ((todo & DECIDE_HOOK) && *m->policy.fault_command) {
+		char diff[PATH_MAX];
+
+		diff_below(m, diff);
+		run_shell(m, info, m->policy.fault_command, diff);
+	}
+}
+
+/* ---- what dmeventd calls ---- */
+
+int register_device(const char *name, const char *uuid, int major, int minor, void **user)
+{
+	struct monitored *m = calloc(1, sizeof(*m));
+	struct info nothing = { 0 };
+
+	(void)uuid;
+	(void)major;
+	(void)minor;
+	if (!m)
+		return 0;
+	snprintf(m->name, sizeof(m->name), "%s", name_plain(name));
+	policy_default(&m->policy);
+	read_policy(m, &nothing);
+	stay_in_memory();
+	*user = m;
+	return 1;
+}
+
+int unregister_device(const char *name, const char *uuid, int major, int minor, void **user)
+{
+	(void)name;
+	(void)uuid;
+	(void)major;
+	(void)minor;
+	free(*user);
+	*user = NULL;
+	return 1;
+}
+
+void process_event(struct dm_task *dmt, enum dm_event_mask mask, void **user)
+{
+	struct monitored *m = *user;
+	char *type = NULL, *line = NULL;
+	uint64_t start, length;
+	struct info info;
+
+	(void)mask;
+	dm_get_next_target(dmt, NULL, &start, &length, &type, &line);
+	if (!type || strcmp(type, COWP_TARGET) || !line || info_parse(&info, line))
+		return;
+	working.volume = m->name;
+	working.info = &info;
+	stay_in_memory();
+	if (!info.fault && info.state != COWP_STATE_LOST)
+		read_policy(m, &info);
+	react(m, &info);
+	working.info = NULL;
+}
