@@ -12,6 +12,7 @@
 #include "report.h"
 #include "table-options.h"
 #include "volume.h"
+#include "watching.h"
 
 struct options {
 	const char *name;
@@ -22,6 +23,7 @@ struct options {
 	u8 uuid[16];
 	bool have_uuid;
 	bool force;
+	bool no_monitor;
 };
 
 static int take_option(struct options *o, const struct tool_action *a, int c)
@@ -46,6 +48,9 @@ static int take_option(struct options *o, const struct tool_action *a, int c)
 		break;
 	case 'f':
 		o->force = true;
+		break;
+	case 'n':
+		o->no_monitor = true;
 		break;
 	}
 	return TOOL_OK;
@@ -245,6 +250,8 @@ static int run(const struct tool_action *a, int argc, char **argv)
 		ret = volume_open(&v, o.name);
 	if (ret)
 		return ret;
+	if (!o.no_monitor)
+		watching_begin(o.name);
 	ret = volume_settle(&v, COWP_FAULT_NONE);
 	if (!ret)
 		report_fault(&v, stderr);
@@ -257,6 +264,7 @@ static const struct tool_option options[] = {
 	{ 'u', "uuid", "UUID", "refuse another diff area than this" },
 	{ 'c', "chunk", "SIZE", "of the diff area, if it is absent" },
 	{ 'f', "force", NULL, "also with another live device than the area was formatted for" },
+	{ 'n', "no-monitor", NULL, "without dmeventd" },
 	{ }
 };
 
@@ -270,6 +278,7 @@ const struct tool_action action_activate = {
 	"device. With \"-\" as DIFFDEV the diff area has not arrived yet: the volume waits for\n"
 	"replace-diff. WORD is one of protect, noprotect, given_up, error_if_blocked,\n"
 	"diff_wait_secs, grow_wait_secs, diff_timeout_secs, low_water, cache_kib,\n"
-	"discard_passdown, discard_freed. Returns when recovery has ended, well or not.\n",
+	"discard_passdown, discard_freed. Returns when recovery has ended, well or not.\n"
+	"dmeventd watches the volume from then on, if its plugin is installed.\n",
 	.run = run,
 };
