@@ -353,6 +353,16 @@ static int msg_protect(struct call *c)
 	return send_op(c, COWP_MSG_PROTECT, false);
 }
 
+static int msg_noprotect(struct call *c)
+{
+	int r = send_op(c, COWP_MSG_NOPROTECT, false);
+
+	if (r == -EIO)
+		DMERR("%s: noprotect: the snapshots would be given up: send clear, or reset",
+		      c->port->volume->name);
+	return r;
+}
+
 static int wrong_word(struct call *c, const char *expected)
 {
 	DMERR("%s: %s: unknown word '%s', expected %s", c->port->volume->name, c->argv[0],
@@ -420,6 +430,7 @@ static const struct message messages[] = {
 	{ "delete_snapshot", msg_delete, 1, 1, "delete_snapshot <id>" },
 	{ "list", msg_list, 0, 1, "list [<from id>]" },
 	{ "protect", msg_protect, 0, 0, "protect" },
+	{ "noprotect", msg_noprotect, 0, 0, "noprotect" },
 	{ "reset", msg_reset, 0, 1, "reset [force]" },
 	{ "clear", msg_clear, 0, 1, "clear [accept_unreadable]" },
 	{ "grow", msg_grow, 0, 0, "grow" },

@@ -18,23 +18,6 @@ static int tell_state(struct volume *v, int ret)
 
 /* ---- protect ---- */
 
-/* Without a fault "reset" leaves the snapshots alone. */
-static int protect_off(const struct volume *v)
-{
-	const struct info *i = &v->info;
-
-	if (!i->fault && (i->state == COWP_STATE_ACTIVE || i->state == COWP_STATE_NONE))
-		return volume_message(v, NULL, "reset");
-	if (i->state == COWP_STATE_RECOVERING) {
-		tool_error(v->device.name, "is recovering; try again when it has ended");
-		return TOOL_BUSY;
-	}
-	tool_error(v->device.name,
-		   "is %s: without protection its snapshots would be given up; see cowprotect status %s, or cowprotect reset --help",
-		   cowp_state_words[i->state], v->device.name);
-	return TOOL_FAILED;
-}
-
 static int run_protect(const struct tool_action *a, int argc, char **argv)
 {
 	struct volume v;
@@ -49,10 +32,7 @@ static int run_protect(const struct tool_action *a, int argc, char **argv)
 	ret = volume_open(&v, argv[optind]);
 	if (ret)
 		return ret;
-	if (!strcmp(word, "on"))
-		ret = volume_message(&v, NULL, "protect");
-	else
-		ret = protect_off(&v);
+	ret = volume_message(&v, NULL, strcmp(word, "on") ? "noprotect" : "protect");
 	return tell_state(&v, ret);
 }
 

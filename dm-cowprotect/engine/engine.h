@@ -173,6 +173,7 @@ enum cowp_msg_op {
 	COWP_MSG_CREATE,	/* @label in, @id out */
 	COWP_MSG_DELETE,	/* @id in; the shell has seen that nobody has it open */
 	COWP_MSG_PROTECT,
+	COWP_MSG_NOPROTECT,
 	COWP_MSG_RESET,		/* @flag: force */
 	COWP_MSG_CLEAR,		/* @flag: accept_unreadable */
 	COWP_MSG_GROW,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Messages.  What changes the snapshots or the area waits for a manifest, a
- * creation for its epoch record; protect, reset and clear change mode or phase,
- * one at a time, and wait until the phase has settled.
+ * creation for its epoch record; protect, noprotect, reset and clear change mode
+ * or phase, one at a time, and wait until the phase has settled.
  */
 #include "internal.h"
 
@@ -60,12 +60,12 @@ static void message_clear(struct cowp_engine *eng, struct cowp_msg *m)
 		eng->clear_msg = m;
 }
 
-static void message_protect(struct cowp_engine *eng, struct cowp_msg *m)
+static void message_mode(struct cowp_engine *eng, struct cowp_msg *m, u32 event)
 {
 	u32 actions;
 	int error;
 
-	error = cowp_handle(eng, COWP_EVENT_MSG_PROTECT, 0, &actions);
+	error = cowp_handle(eng, event, 0, &actions);
 	if (error)
 		port_msg_done(eng->port, m, error);
 	else
@@ -127,6 +127,7 @@ void cowp_engine_message(struct cowp_engine *eng, struct cowp_msg *m)
 		message_work(eng, m, COWP_EVENT_MSG_CHECKPOINT);
 		break;
 	case COWP_MSG_PROTECT:
+	case COWP_MSG_NOPROTECT:
 	case COWP_MSG_RESET:
 	case COWP_MSG_CLEAR:
 		list_add_tail(&m->node, &eng->decisions);
@@ -149,7 +150,9 @@ static void run_decisions(struct cowp_engine *eng)
 
 		list_del_init(&m->node);
 		if (m->op == COWP_MSG_PROTECT)
-			message_protect(eng, m);
+			message_mode(eng, m, COWP_EVENT_MSG_PROTECT);
+		else if (m->op == COWP_MSG_NOPROTECT)
+			message_mode(eng, m, COWP_EVENT_MSG_NOPROTECT);
 		else if (m->op == COWP_MSG_RESET)
 			message_reset(eng, m);
 		else

@@ -260,6 +260,25 @@ static struct cowp_decision on_protect(enum cowp_phase phase)
 	}
 }
 
+/* The mode alone: where a fault stands, that would give the snapshots up. */
+static struct cowp_decision on_noprotect(enum cowp_phase phase)
+{
+	switch (phase) {
+	case COWP_PHASE_NONE:
+	case COWP_PHASE_ACTIVE:
+	case COWP_PHASE_LOST:
+		return go(phase, COWP_ACT_NORMAL);
+	case COWP_PHASE_WAIT_DIFF:
+	case COWP_PHASE_WAIT_ROOM:
+	case COWP_PHASE_GIVING_UP:
+	case COWP_PHASE_BLOCKED:
+	case COWP_PHASE_LOST_UNMARKED:
+		return refuse(phase, -EIO);
+	default:
+		return refuse(phase, -EBUSY);
+	}
+}
+
 /* Messages that need a working area and change no state by themselves. */
 static struct cowp_decision on_work(enum cowp_phase phase, u32 event)
 {
@@ -334,6 +353,8 @@ struct cowp_decision cowp_decide(enum cowp_known_mode mode, enum cowp_phase phas
 		return on_clear(phase);
 	case COWP_EVENT_MSG_PROTECT:
 		return on_protect(phase);
+	case COWP_EVENT_MSG_NOPROTECT:
+		return on_noprotect(phase);
 	case COWP_EVENT_PROTECTED:
 		/* What waited for room without protection blocks with it. */
 		return phase == COWP_PHASE_WAIT_ROOM ?

@@ -63,6 +63,7 @@ enum cowp_known_mode {
 	X(MSG_CREATE)							\
 	X(MSG_DELETE)							\
 	X(MSG_PROTECT)							\
+	X(MSG_NOPROTECT)						\
 	X(MSG_RESET)							\
 	X(MSG_RESET_FORCE)						\
 	X(MSG_CLEAR)							\
@@ -90,7 +91,7 @@ enum cowp_action {
 	COWP_ACT_SET_FAULT	= 1 << 7,	/* the event's word is the fault */
 	COWP_ACT_CLEAR_FAULT	= 1 << 8,
 	COWP_ACT_DROP		= 1 << 9,	/* forget the snapshots in memory */
-	COWP_ACT_NORMAL		= 1 << 10,	/* reset: the mode becomes normal, durable */
+	COWP_ACT_NORMAL		= 1 << 10,	/* reset, noprotect: normal mode, durable */
 	COWP_ACT_PROTECT	= 1 << 11,	/* protect: likewise */
 	COWP_ACT_BAD		= 1 << 12,	/* record the chunk as unreadable and go on */
 };

@@ -349,6 +349,9 @@ static void protected_fault_blocks_and_heals(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_BLOCKED);
 		KUNIT_EXPECT_EQ(test, world_waiting(w), 10);
 	}
+	/* Nor does the end of protection, which is refused. */
+	KUNIT_EXPECT_EQ(test, world_message(w, COWP_MSG_NOPROTECT, false, 0), -EIO);
+	KUNIT_EXPECT_EQ(test, world_waiting(w), 10);
 	end_fault(w);
 	world_settle(w);
 	KUNIT_EXPECT_EQ(test, world_message(w, COWP_MSG_CLEAR, false, 0), 0);
@@ -535,6 +538,24 @@ static void every_allocation_may_fail(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, world_allocated, 0);
 }
 
+static void noprotect_keeps_the_snapshots(struct kunit *test)
+{
+	struct world *w = world_with_a_snapshot(test, COWP_MODE_PROTECTED);
+
+	KUNIT_EXPECT_EQ(test, world_message(w, COWP_MSG_NOPROTECT, false, 0), 0);
+	KUNIT_EXPECT_EQ(test, cowp_engine_status(w->eng)->mode, COWP_MODE_NORMAL);
+	KUNIT_EXPECT_EQ(test, world_state(w), COWP_STATE_ACTIVE);
+	world_write(w, 40);
+	world_check(w);
+	world_crash(w);
+	w->cfg.have_mode = false;
+	world_start(w, false);
+	KUNIT_EXPECT_EQ(test, cowp_engine_status(w->eng)->mode, COWP_MODE_NORMAL);
+	KUNIT_ASSERT_EQ(test, world_state(w), COWP_STATE_ACTIVE);
+	world_check(w);
+	world_close(w);
+}
+
 /* A change of mode outlives the message that asked for it. */
 static void protect_cancelled_and_sent_again(struct kunit *test)
 {
@@ -624,6 +645,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE_PARAM(normal_fault_gives_up, fault_gen_params),
 	KUNIT_CASE(unreadable_sectors_cost_a_chunk_only),
 	KUNIT_CASE(reset_of_a_blocked_volume),
+	KUNIT_CASE(noprotect_keeps_the_snapshots),
 	KUNIT_CASE(protect_cancelled_and_sent_again),
 	KUNIT_CASE(area_that_was_not_read_is_left_alone),
 	KUNIT_CASE(every_allocation_may_fail),

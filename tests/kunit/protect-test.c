@@ -466,8 +466,24 @@ static int the_retry_decides_what_clear_does(const struct step *s)
 static int modes_are_changed_by_their_messages(const struct step *s)
 {
 	return implies(does(s, COWP_ACT_NORMAL | COWP_ACT_PROTECT),
-		       (!does(s, COWP_ACT_NORMAL) || is_reset(s)) &&
+		       (!does(s, COWP_ACT_NORMAL) || is_reset(s) ||
+			s->event == COWP_EVENT_MSG_NOPROTECT) &&
 		       (!does(s, COWP_ACT_PROTECT) || s->event == COWP_EVENT_MSG_PROTECT));
+}
+
+/* No snapshot is given up by it, and none is once it was refused. */
+static int noprotect_changes_the_mode_alone(const struct step *s)
+{
+	return implies(s->event == COWP_EVENT_MSG_NOPROTECT, s->d.phase == s->phase &&
+		       s->d.actions == (s->d.error ? 0 : COWP_ACT_NORMAL));
+}
+
+static int noprotect_is_refused_while_a_fault_stands(const struct step *s)
+{
+	u32 faulted = guarded_phases & ~BIT_OF(ACTIVE);
+
+	return implies(s->event == COWP_EVENT_MSG_NOPROTECT && in(s->phase, faulted),
+		       s->d.error < 0);
 }
 
 static int protect_opens_and_drops_nothing(const struct step *s)
@@ -533,6 +549,8 @@ static const struct rule rules[] = {
 	RULE(clear_releases_nothing_by_itself),
 	RULE(the_retry_decides_what_clear_does),
 	RULE(modes_are_changed_by_their_messages),
+	RULE(noprotect_changes_the_mode_alone),
+	RULE(noprotect_is_refused_while_a_fault_stands),
 	RULE(protect_opens_and_drops_nothing),
 	RULE(faults_are_cleared_by_a_cure),
 };
@@ -729,6 +747,20 @@ static const struct row table[] = {
 	REFUSE(EMPTYING, E(MSG_PROTECT), -EBUSY),
 	REFUSE(CLEARING, E(MSG_PROTECT), -EBUSY),
 	REFUSE(RESETTING, E(MSG_PROTECT), -EBUSY),
+
+	/* noprotect */
+	MOVE(NONE, E(MSG_NOPROTECT), ANY, NONE, A(NORMAL)),
+	MOVE(ACTIVE, E(MSG_NOPROTECT), ANY, ACTIVE, A(NORMAL)),
+	MOVE(LOST, E(MSG_NOPROTECT), ANY, LOST, A(NORMAL)),
+	REFUSE(WAIT_DIFF, E(MSG_NOPROTECT), -EIO),
+	REFUSE(WAIT_ROOM, E(MSG_NOPROTECT), -EIO),
+	REFUSE(GIVING_UP, E(MSG_NOPROTECT), -EIO),
+	REFUSE(BLOCKED, E(MSG_NOPROTECT), -EIO),
+	REFUSE(LOST_UNMARKED, E(MSG_NOPROTECT), -EIO),
+	REFUSE(RECOVERING, E(MSG_NOPROTECT), -EBUSY),
+	REFUSE(EMPTYING, E(MSG_NOPROTECT), -EBUSY),
+	REFUSE(CLEARING, E(MSG_NOPROTECT), -EBUSY),
+	REFUSE(RESETTING, E(MSG_NOPROTECT), -EBUSY),
 
 	/* Messages that need a working area: what makes room is let in. */
 	REFUSE(WAIT_ROOM, E(MSG_CREATE), -EIO),

@@ -27,6 +27,7 @@ static const struct {
 	{ OP_DELETE, 6 },
 	{ OP_CHECKPOINT, 16 },
 	{ OP_PROTECT, 2 },
+	{ OP_NOPROTECT, 1 },
 	{ OP_RESET, 1 },
 	{ OP_CLEAR, 2 },
 	{ OP_GROW, 3 },
@@ -608,6 +609,8 @@ static bool execute(struct sim *s, const struct history *h, const struct op *op)
 		return op_message(s, COWP_MSG_CHECKPOINT, false, deadline(s, op->b));
 	case OP_PROTECT:
 		return op_message(s, COWP_MSG_PROTECT, false, 0);
+	case OP_NOPROTECT:
+		return op_message(s, COWP_MSG_NOPROTECT, false, 0);
 	case OP_RESET:
 		return op->a % 4 == 0 && op_message(s, COWP_MSG_RESET, false, 0);
 	case OP_CLEAR:

@@ -18,6 +18,7 @@
 	X(DELETE)		\
 	X(CHECKPOINT)		\
 	X(PROTECT)		\
+	X(NOPROTECT)		\
 	X(RESET)		\
 	X(CLEAR)		\
 	X(GROW)			\

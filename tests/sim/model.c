@@ -456,6 +456,10 @@ void model_msg_sent(struct sim *s, u8 op, u32 id, const char *label)
 		m->may_protected = true;
 		m->protects++;
 		break;
+	case COWP_MSG_NOPROTECT:
+		m->may_normal = true;
+		m->resets++;
+		break;
 	case COWP_MSG_RESET:
 		m->may_normal = true;
 		m->resets++;
@@ -536,6 +540,11 @@ void model_msg_done(struct sim *s, u8 op, u32 id, const char *label, int error, 
 				m->may_lose = m->lost;
 		}
 		break;
+	case COWP_MSG_NOPROTECT:
+		/* From now on; one that was taken back may still change the mode. */
+		if (m->faulty && (!error || error == -EINTR))
+			m->may_lose = true;
+		fallthrough;
 	case COWP_MSG_RESET:
 		m->resets--;
 		if (!error) {

@@ -85,7 +85,7 @@ struct model {
 	bool may_protected;
 	bool may_lose;
 	u32 protects;		/* messages under way */
-	u32 resets;
+	u32 resets;		/* likewise, and those that end protection alone */
 	bool lost;
 	bool marked;
 	bool reset_asked;

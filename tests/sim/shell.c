@@ -319,6 +319,7 @@ const char *shell_msg_name(u8 op)
 		[COWP_MSG_CREATE] = "create_snapshot",
 		[COWP_MSG_DELETE] = "delete_snapshot",
 		[COWP_MSG_PROTECT] = "protect",
+		[COWP_MSG_NOPROTECT] = "noprotect",
 		[COWP_MSG_RESET] = "reset",
 		[COWP_MSG_CLEAR] = "clear",
 		[COWP_MSG_GROW] = "grow",

@@ -6,7 +6,7 @@
 #
 # vm: --disk live,size=16M --disk diff,size=64M --disk other,size=64M --disk foreign,size=64M --disk small,size=2M --disk tiny,size=8M
 # tool: cowprotect
-# plan: 98
+# plan: 100
 
 . /guest/lib.sh
 
@@ -145,6 +145,7 @@ tell "wrong number of words: expected create_snapshot [<label>]" create_snapshot
 tell "wrong number of words: expected delete_snapshot <id>" delete_snapshot
 tell "wrong number of words: expected list [<from id>]" list 1 2
 tell "wrong number of words: expected protect" protect yes
+tell "wrong number of words: expected noprotect" noprotect please
 tell "wrong number of words: expected grow" grow 10
 tell "wrong number of words: expected checkpoint" checkpoint now
 tell "wrong number of words: expected stats_reset" stats_reset all
@@ -192,6 +193,7 @@ live vol "$live" - 8 protect
 wait_for state_is vol blocked
 tell "create_snapshot refused (error -5): a fault stands: see the status line, repair, send clear" create_snapshot
 tell "clear refused (error -19): the diff device is not there" clear
+tell "noprotect: the snapshots would be given up: send clear, or reset" noprotect
 tell "reset: no durable mark, nothing released: repair, or send reset force" reset
 dmsetup remove vol
 live vol "$live" "$diff" 8 given_up

@@ -4,7 +4,7 @@
 # A live volume, snapshots of it, what they show while it is overwritten.
 #
 # vm: --disk live,size=64M --disk diff,size=256M
-# plan: 22
+# plan: 24
 
 . /guest/lib.sh
 
@@ -21,6 +21,9 @@ check "a snapshot is made" eval 'id1=$(message vol create_snapshot first) && [ "
 id1=$(message vol list | cut -d ' ' -f 1)
 check "the state is active" is "$(state vol)" active
 check "its label is listed" eval 'message vol list | grep -q " first$"'
+check "it can be protected" eval 'message vol protect && is "$(mode vol)" protected'
+check "noprotect ends that, and the snapshot stays" eval '
+	message vol noprotect && is "$(mode vol)" normal && is "$(state vol)" active'
 check "a snapshot device is made" snapshot snap1 "$live" "$diff" "$id1"
 check "it shows what was there" is "$(sum /dev/mapper/snap1)" "$before"
 
