@@ -8,6 +8,7 @@
 
 #include "area.h"
 #include "device.h"
+#include "held.h"
 #include "identity.h"
 #include "report.h"
 #include "table-options.h"
@@ -146,8 +147,10 @@ static int check_area(struct options *o, const struct fixed *f, const struct are
 static int look_at_devices(struct options *o, char *live_path, char *diff_path, u64 *live_sectors,
 			   u64 *sectors)
 {
+	struct mapper_device held;
 	struct area live, diff;
 	struct fixed f;
+	bool is_held;
 	int ret;
 
 	*sectors = 0;
@@ -165,7 +168,7 @@ static int look_at_devices(struct options *o, char *live_path, char *diff_path, 
 		goto out;
 	ret = device_path(o->diff, diff_path);
 	if (!ret)
-		ret = area_open(&diff, diff_path, "diff device", O_RDONLY | O_EXCL);
+		ret = held_open(&diff, diff_path, O_RDONLY, &held, &is_held);
 	if (ret)
 		goto out;
 	*sectors = diff.sectors;
@@ -197,14 +200,6 @@ static int make_live(const struct options *o, const char *area, const char *live
 	return volume_create(o->name, area, NAME_LIVE, 0, false, sectors, COWP_TARGET, line);
 }
 
-static int make_diff(const struct options *o, const char *area, const char *path, u64 sectors)
-{
-	char line[PATH_MAX + 8];
-
-	snprintf(line, sizeof(line), "%s 0", path);
-	return volume_create(o->name, area, NAME_DIFF, 0, false, sectors, "linear", line);
-}
-
 static int activate(struct options *o)
 {
 	char live[PATH_MAX], diff[PATH_MAX], device[NAME_CHARS + 16], name[NAME_CHARS];
@@ -227,14 +222,14 @@ static int activate(struct options *o)
 	area_letters(area, o->uuid);
 	if (!sectors)
 		return make_live(o, area, live, VOLUME_NO_DIFF, live_sectors);
-	ret = make_diff(o, area, diff, sectors);
+	ret = held_attach(area, o->name, diff, sectors);
 	if (ret)
 		return ret;
 	name_of(name, o->name, NAME_DIFF, 0);
 	snprintf(device, sizeof(device), "/dev/mapper/%s", name);
 	ret = make_live(o, area, live, device, live_sectors);
 	if (ret)
-		volume_remove(name);
+		held_detach(area, HELD_LOOK);
 	return ret;
 }
 

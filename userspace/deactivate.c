@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "held.h"
 #include "volume.h"
 
 #define OPENED_TRIES	10U
@@ -32,9 +33,24 @@ static const struct mapper_device *first_opened(const struct mapper_device *list
 	return NULL;
 }
 
-/* All or nothing: what is in use is told before anything is removed. */
-static int deactivate(const char *area)
+/* A diff device that does not answer is not asked what is on it. */
+static bool has_fault(const char *volume)
 {
+	struct mapper_target t;
+	struct info info;
+	bool fault;
+
+	if (mapper_status(volume, &t))
+		return true;
+	fault = info_parse(&info, t.line) || info.fault;
+	free(t.line);
+	return fault;
+}
+
+/* All or nothing: what is in use is told before anything is removed. */
+static int deactivate(const char *area, bool let_go)
+{
+	enum held_end end = let_go ? HELD_LET_GO : HELD_LOOK;
 	const struct mapper_device *opened = NULL;
 	struct mapper_device *list;
 	u32 tries = OPENED_TRIES;
@@ -59,14 +75,21 @@ static int deactivate(const char *area)
 	while (!ret && count && list[count - 1].role >= NAME_SNAPSHOT)
 		ret = volume_remove(list[--count].name);
 	/* The live volume before its diff device. */
-	for (i = 0; !ret && i < count; i++)
+	for (i = 0; !ret && i < count; i++) {
+		if (list[i].role == NAME_DIFF) {
+			ret = held_detach(area, end);
+			continue;
+		}
+		if (!let_go && has_fault(list[i].name))
+			end = HELD_KEEP;
 		ret = volume_remove(list[i].name);
+	}
 	free(list);
 	return ret;
 }
 
 /* Also what an activation that was cut short has left: the diff device alone. */
-static int by_name(const char *operand)
+static int by_name(const char *operand, bool let_go)
 {
 	const char *name = name_plain(operand), *bad = name_wrong(name);
 	char diff[NAME_CHARS];
@@ -79,7 +102,7 @@ static int by_name(const char *operand)
 		name_of(diff, name, NAME_DIFF, 0);
 		if ((!mapper_find(name, &d) && d.role == NAME_LIVE) ||
 		    (!mapper_find(diff, &d) && d.role == NAME_DIFF))
-			return deactivate(d.area);
+			return deactivate(d.area, let_go);
 	}
 	tool_error(operand, "there is no such active volume; see cowprotect list");
 	return TOOL_DEVICE;
@@ -97,7 +120,7 @@ static bool was_before(const struct mapper_device *list, size_t nr)
 }
 
 /* As many as can be; the first error counts. */
-static int all_volumes(void)
+static int all_volumes(bool let_go)
 {
 	struct mapper_device *list;
 	size_t count, i;
@@ -108,7 +131,8 @@ static int all_volumes(void)
 	if (ret)
 		return ret;
 	for (i = 0; i < count; i++) {
-		int one = was_before(list, i) ? TOOL_OK : deactivate(list[i].area);
+		int one = was_before(list, i) ? TOOL_OK :
+			  deactivate(list[i].area, let_go);
 
 		ret = ret ? ret : one;
 	}
@@ -118,25 +142,28 @@ static int all_volumes(void)
 
 static int run(const struct tool_action *a, int argc, char **argv)
 {
-	bool all = false;
+	bool all = false, let_go = false;
 	int c, ret = TOOL_OK;
 
-	while ((c = tool_option(a, argc, argv)) > 0)
-		all = true;
+	while ((c = tool_option(a, argc, argv)) > 0) {
+		all |= c == 'a';
+		let_go |= c == 'r';
+	}
 	if (c || tool_operands(a, argc, argv))
 		return TOOL_USAGE;
 	if (all ? optind < argc : optind == argc)
 		return tool_usage(a, all ? "--all and NAME exclude each other" :
 				  "NAME or --all is missing");
 	if (all)
-		return all_volumes();
+		return all_volumes(let_go);
 	for (; !ret && optind < argc; optind++)
-		ret = by_name(argv[optind]);
+		ret = by_name(argv[optind], let_go);
 	return ret;
 }
 
 static const struct tool_option options[] = {
 	{ 'a', "all", NULL, "all volumes, as far as they are not in use" },
+	{ 'r', "release", NULL, "let go of the diff areas, too" },
 	{ }
 };
 
@@ -147,6 +174,7 @@ const struct tool_action action_deactivate = {
 	.options = options,
 	.help =
 	"Nothing is removed of a volume whose live volume or snapshots are in use.\n"
-	"The snapshots stay in the diff area.\n",
+	"The snapshots stay in the diff area. One that has snapshots or is protected is held\n"
+	"from then on, so that nothing overwrites it by accident: see cowprotect hold --help.\n",
 	.run = run,
 };

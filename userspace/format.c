@@ -9,7 +9,9 @@
 
 #include "area.h"
 #include "device.h"
+#include "held.h"
 #include "identity.h"
+#include "loss.h"
 #include "name.h"
 #include "signature.h"
 
@@ -19,6 +21,7 @@ struct options {
 	const char *diff;
 	const char *live;
 	const char *name;
+	const char *lose;
 	u64 live_sectors;
 	u64 chunk_sectors;
 	u8 uuid[16];
@@ -67,6 +70,12 @@ static int take_option(struct options *o, const struct tool_action *a, int c)
 	case 'f':
 		o->force = true;
 		break;
+	case 'L':
+		bad = loss_wrong(optarg);
+		if (bad)
+			return tool_usage(a, "--lose: '%s' %s", optarg, bad);
+		o->lose = optarg;
+		break;
 	}
 	return TOOL_OK;
 }
@@ -86,6 +95,8 @@ static int take_options(struct options *o, const struct tool_action *a, int argc
 	if (!o->live && !o->live_sectors)
 		return tool_usage(a,
 				  "the size of the live volume is missing (--live or --live-size)");
+	if (o->lose && !o->force)
+		return tool_usage(a, "--lose is only for an area that is overwritten by --force");
 	if (tool_operands(a, argc, argv))
 		return TOOL_USAGE;
 	o->diff = argv[optind];
@@ -331,7 +342,54 @@ static int write_identity(struct options *o, const struct area *diff)
 	return tool_ended(error);
 }
 
-static int format(struct options *o, const struct area *diff)
+static int overwrite(struct options *o, const struct area *diff)
+{
+	int ret;
+
+	if (o->force && !wipe(diff))
+		return TOOL_FAILED;
+	if (!o->have_uuid)
+		uuid_generate_random(o->uuid);
+	ret = run_engine(o, diff);
+	return ret ? ret : write_identity(o, diff);
+}
+
+/*
+ * The old area is held until the new one is there, and that one from then on if it is
+ * protected.
+ */
+static int overwrite_held(struct options *o, struct area *diff, const struct mapper_device *held)
+{
+	int ret, end = TOOL_OK;
+	char area[NAME_AREA + 1];
+	struct mapper_device d;
+	bool same;
+
+	ret = held_write_begin(held, diff);
+	if (ret)
+		return ret;
+	ret = overwrite(o, diff);
+	area_letters(area, o->uuid);
+	same = !strcmp(area, held->area);
+	if (!ret && o->protect && !same)
+		ret = held_take(area, diff->path, diff->sectors, &d);
+	end = held_write_end(held, diff, !ret && !(o->protect && same));
+	return ret ? ret : end;
+}
+
+static bool may_lose(const struct options *o, const struct area *diff)
+{
+	struct loss l;
+	bool may;
+
+	loss_tell(&l, diff, "die");
+	may = loss_allowed(&l, diff, o->lose);
+	loss_free(&l);
+	return may;
+}
+
+/* @held: the device that holds its area, or NULL */
+static int format(struct options *o, struct area *diff, const struct mapper_device *held)
 {
 	int ret = live_fits(o, diff);
 
@@ -339,33 +397,31 @@ static int format(struct options *o, const struct area *diff)
 		return ret;
 	if (!diff_fits(o, diff))
 		return TOOL_DEVICE;
-	if (o->force) {
-		if (!wipe(diff))
-			return TOOL_FAILED;
-	} else if (holds_ours(diff) || signature_found(diff) || holds_data(diff)) {
-		return TOOL_DEVICE;
-	}
-	if (!o->have_uuid)
-		uuid_generate_random(o->uuid);
-	ret = run_engine(o, diff);
-	return ret ? ret : write_identity(o, diff);
+	if (!o->force && (holds_ours(diff) || signature_found(diff) || holds_data(diff)))
+		return held ? TOOL_BUSY : TOOL_DEVICE;
+	if (o->force && !may_lose(o, diff))
+		return held ? TOOL_BUSY : TOOL_DEVICE;
+	return held ? overwrite_held(o, diff, held) : overwrite(o, diff);
 }
 
 static int run(const struct tool_action *a, int argc, char **argv)
 {
 	struct options o = { 0 };
+	struct mapper_device held;
 	char path[PATH_MAX];
 	struct area diff;
+	bool is_held;
 	int ret = take_options(&o, a, argc, argv);
 
 	if (!ret)
 		ret = device_path(o.diff, path);
-	if (!ret)
-		ret = area_open(&diff, path, "diff device", O_RDWR | O_EXCL);
 	if (ret)
 		return ret;
-	ret = format(&o, &diff);
-	if (close(diff.fd) && ret == TOOL_OK) {
+	ret = held_open(&diff, path, O_RDWR, &held, &is_held);
+	if (ret)
+		return ret;
+	ret = format(&o, &diff, is_held ? &held : NULL);
+	if (diff.fd >= 0 && close(diff.fd) && ret == TOOL_OK) {
 		tool_error(o.diff, "%s on closing; see the kernel log", strerror(errno));
 		ret = TOOL_FAILED;
 	}
@@ -382,6 +438,7 @@ static const struct tool_option options[] = {
 	{ 'f', "force", NULL,
 	  "overwrite what is there: the first and the last MiB and\n"
 	  "the places of the roots are wiped first" },
+	{ 'L', "lose", "IDS", "snapshots there that may die: 1,2,5 or all" },
 	{ }
 };
 
@@ -395,6 +452,7 @@ const struct tool_action action_format = {
 	"in /dev/disk; a diff device may also be a file. SIZE is a number of bytes, or one\n"
 	"with s (sectors of 512 bytes), K, M, G, T or P. Without --force a diff device is\n"
 	"refused that holds a signature known to libblkid, a diff area, sound or damaged, or\n"
-	"any data in the places above. Prints the area's uuid and its capacity.\n",
+	"any data in the places above; with it, an area with snapshots that --lose does not\n"
+	"name. Prints the area's uuid and its capacity.\n",
 	.run = run,
 };

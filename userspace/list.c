@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* cowprotect list: the snapshots of the active volumes. */
+#include <fcntl.h>
 #include <stdlib.h>
 
+#include "area.h"
+#include "device.h"
+#include "held.h"
+#include "identity.h"
 #include "report.h"
 
 static int list_one(const char *name, json_object *volumes)
@@ -23,6 +28,43 @@ static int list_one(const char *name, json_object *volumes)
 	free(list);
 	volume_close(&v);
 	return ret;
+}
+
+/* A diff area that is held; of which volume is in it. */
+static void tell_held(const struct mapper_device *d)
+{
+	char node[NAME_CHARS + 16], number[NAME_CHARS], below[PATH_MAX] = "a device that is gone";
+	struct identity id = { 0 };
+	struct area a;
+	struct fixed f;
+
+	held_below(d, number);
+	if (*number)
+		device_shown(number, below);
+	snprintf(node, sizeof(node), "/dev/mapper/%s", d->name);
+	if (*number && !area_open(&a, node, "diff area", O_RDONLY)) {
+		fixed_read(&f, &a);
+		identity_read(&id, &a, f.info.uuid);
+		fixed_free(&f);
+		area_close(&a);
+	}
+	printf("%-16s is not active, its diff area on %s is held; see cowprotect dump\n",
+	       *id.name ? id.name : d->name, below);
+}
+
+static int list_held(void)
+{
+	struct mapper_device *list;
+	size_t count, i;
+	int ret = volume_devices(NULL, &list, &count);
+
+	if (ret)
+		return ret;
+	for (i = 0; i < count; i++)
+		if (held_is(&list[i]))
+			tell_held(&list[i]);
+	free(list);
+	return TOOL_OK;
 }
 
 static int run(const struct tool_action *a, int argc, char **argv)
@@ -48,6 +90,8 @@ static int run(const struct tool_action *a, int argc, char **argv)
 		volumes = json_object_new_array();
 	for (i = 0; i < count && !ret; i++)
 		ret = list_one(names[i], volumes);
+	if (all && !json && !ret)
+		ret = list_held();
 	if (json && !ret)
 		report_document(volumes, stdout);
 	else
@@ -69,6 +113,6 @@ const struct tool_action action_list = {
 	.options = options,
 	.help =
 	"A line for each: volume, id, time of creation, size, label, and the device where it\n"
-	"is open. Without NAME: of all active volumes.\n",
+	"is open. Without NAME: of all active volumes, and which diff areas are held.\n",
 	.run = run,
 };

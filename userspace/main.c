@@ -27,6 +27,9 @@ static const struct tool_action * const actions[] = {
 	&action_status,
 	&action_replace_diff,
 	&action_wipe,
+	&action_hold,
+	&action_release,
+	&action_probe,
 	&action_check,
 	&action_dump,
 };

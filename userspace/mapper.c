@@ -106,6 +106,7 @@ static bool fill(struct mapper_device *d, struct dm_task *t, const char *name, i
 	snprintf(d->number, sizeof(d->number), "%u:%u", info.major, info.minor);
 	d->opened = info.open_count;
 	d->has_table = info.live_table;
+	d->readonly = info.read_only;
 	d->suspended = info.suspended;
 	return true;
 }
@@ -122,6 +123,20 @@ int mapper_find(const char *name, struct mapper_device *d)
 		return error;
 	}
 	return end(t, good);
+}
+
+int mapper_find_role(const char *area, enum name_role role, struct mapper_device *d)
+{
+	struct dm_task *t = task(DM_DEVICE_INFO, NULL);
+	char uuid[NAME_CHARS], name[NAME_CHARS] = "";
+	bool good;
+
+	name_uuid(uuid, area, role, 0);
+	good = t && dm_task_set_uuid(t, uuid) && dm_task_run(t);
+	if (good && dm_task_get_name(t))
+		snprintf(name, sizeof(name), "%s", dm_task_get_name(t));
+	end(t, good);
+	return good ? mapper_find(name, d) : -ENXIO;
 }
 
 int mapper_list(struct mapper_device **list, size_t *count)
@@ -197,15 +212,19 @@ int mapper_status(const char *name, struct mapper_target *t)
 	return get_target(DM_DEVICE_STATUS, name, t);
 }
 
-int mapper_create(const char *name, const char *uuid, bool readonly,
-		  const struct mapper_target *target)
+static bool add_target(struct dm_task *t, const struct mapper_target *target)
+{
+	return dm_task_add_target(t, 0, target->sectors, target->type, target->line) &&
+	       (!target->readonly || dm_task_set_ro(t));
+}
+
+int mapper_create(const char *name, const char *uuid, const struct mapper_target *target)
 {
 	struct dm_task *t = task(DM_DEVICE_CREATE, name);
 	bool good;
 
-	good = t && dm_task_set_uuid(t, uuid) &&
-	       dm_task_add_target(t, 0, target->sectors, target->type, target->line) &&
-	       (!readonly || dm_task_set_ro(t)) && run_with_udev(t, UDEV_FLAGS);
+	good = t && dm_task_set_uuid(t, uuid) && add_target(t, target) &&
+	       run_with_udev(t, UDEV_FLAGS);
 	return end(t, good);
 }
 
@@ -213,6 +232,14 @@ int mapper_remove(const char *name)
 {
 	struct dm_task *t = task(DM_DEVICE_REMOVE, name);
 	bool good = t && dm_task_retry_remove(t) && run_with_udev(t, 0);
+
+	return end(t, good);
+}
+
+int mapper_rename(const char *name, const char *to)
+{
+	struct dm_task *t = task(DM_DEVICE_RENAME, name);
+	bool good = t && dm_task_set_newname(t, to) && run_with_udev(t, UDEV_FLAGS);
 
 	return end(t, good);
 }
@@ -237,8 +264,7 @@ int mapper_exchange(const char *name, const struct mapper_target *target)
 	bool good;
 	int error;
 
-	good = t && dm_task_add_target(t, 0, target->sectors, target->type, target->line) &&
-	       dm_task_run(t);
+	good = t && add_target(t, target) && dm_task_run(t);
 	error = end(t, good);
 	if (error)
 		return error;

@@ -18,6 +18,7 @@
  * @number:	"major:minor"
  * @opened:	how often it is open
  * @has_table:	it is active
+ * @readonly:	it cannot be written to
  * @suspended:	likewise
  */
 struct mapper_device {
@@ -28,6 +29,7 @@ struct mapper_device {
 	char number[24];
 	u32 opened;
 	bool has_table;
+	bool readonly;
 	bool suspended;
 };
 
@@ -40,25 +42,30 @@ int mapper_list(struct mapper_device **list, size_t *count);
 /* -ENXIO: there is none; -EINVAL: it is not ours. */
 int mapper_find(const char *name, struct mapper_device *d);
 
+/* Likewise by what it is to a diff area, whatever it is called; not for snapshots. */
+int mapper_find_role(const char *area, enum name_role role, struct mapper_device *d);
+
 /*
  * struct mapper_target - the one target of a table
  * @sectors:	its length
  * @type:	its name
  * @line:	the rest of the table line, or of the status line.  To be freed.
+ * @readonly:	of a table to be loaded: its device is only read
  */
 struct mapper_target {
 	u64 sectors;
 	char type[32];
 	char *line;
+	bool readonly;
 };
 
 /* -ENODATA: there is no table, or not one of one target. */
 int mapper_table(const char *name, struct mapper_target *t);
 int mapper_status(const char *name, struct mapper_target *t);
 
-int mapper_create(const char *name, const char *uuid, bool readonly,
-		  const struct mapper_target *t);
+int mapper_create(const char *name, const char *uuid, const struct mapper_target *t);
 int mapper_remove(const char *name);
+int mapper_rename(const char *name, const char *to);
 
 /*
  * mapper_exchange - put another table under a device, whatever its I/O does

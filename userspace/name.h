@@ -5,6 +5,7 @@
  * device		name		device-mapper uuid
  * live volume		NAME		COWPROTECT-AREA-live
  * diff device		NAME-diff	COWPROTECT-AREA-diff
+ * without a volume	cowprotect-AREA	likewise: see held.h
  * snapshot ID		NAME-snap-ID	COWPROTECT-AREA-snap-ID
  * writable one		NAME-rw-ID	COWPROTECT-AREA-rw-ID
  *

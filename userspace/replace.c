@@ -9,6 +9,7 @@
 
 #include "area.h"
 #include "device.h"
+#include "held.h"
 #include "report.h"
 
 static bool is_absent(const char *name)
@@ -28,13 +29,15 @@ static int check_new(const struct volume *v, const char *operand, char path[PATH
 		     u64 *sectors)
 {
 	char area[NAME_AREA + 1];
+	struct mapper_device held;
 	struct area diff;
 	struct fixed f;
+	bool is_held;
 	int ret;
 
 	ret = device_path(operand, path);
 	if (!ret)
-		ret = area_open(&diff, path, "diff device", O_RDONLY | O_EXCL);
+		ret = held_open(&diff, path, O_RDONLY, &held, &is_held);
 	if (ret)
 		return ret;
 	*sectors = diff.sectors;
@@ -60,12 +63,10 @@ static int check_new(const struct volume *v, const char *operand, char path[PATH
 /* The volume was activated without a diff device: its table gets one. */
 static int first_diff(const struct volume *v, const char *name, const char *path, u64 sectors)
 {
-	char line[PATH_MAX + NAME_CHARS], *table;
+	char *table;
 	int ret;
 
-	snprintf(line, sizeof(line), "%s 0", path);
-	ret = volume_create(v->device.name, v->device.area, NAME_DIFF, 0, false, sectors, "linear",
-			    line);
+	ret = held_attach(v->device.area, v->device.name, path, sectors);
 	if (ret)
 		return ret;
 	if (asprintf(&table, "%s /dev/mapper/%s %u %s", v->live, name, v->chunk_sectors,
@@ -74,7 +75,7 @@ static int first_diff(const struct volume *v, const char *name, const char *path
 	ret = volume_exchange(v->device.name, v->sectors, COWP_TARGET, table);
 	free(table);
 	if (ret)
-		volume_remove(name);
+		held_detach(v->device.area, HELD_LOOK);
 	return ret;
 }
 

@@ -76,6 +76,9 @@ extern const struct tool_action action_grow;
 extern const struct tool_action action_status;
 extern const struct tool_action action_replace_diff;
 extern const struct tool_action action_wipe;
+extern const struct tool_action action_hold;
+extern const struct tool_action action_release;
+extern const struct tool_action action_probe;
 extern const struct tool_action action_check;
 extern const struct tool_action action_dump;
 

@@ -336,7 +336,7 @@ static bool has_target(const char *type)
 	return !access(path, F_OK);
 }
 
-static int tell_table(const char *name, const char *type, const char *what, int error, int log)
+int volume_tell(const char *name, const char *type, const char *what, int error, int log)
 {
 	if (error == -EBUSY)
 		tool_error(name,
@@ -357,7 +357,7 @@ static int tell_table(const char *name, const char *type, const char *what, int 
 int volume_create(const char *volume, const char *area, enum name_role role, u32 id, bool readonly,
 		  u64 sectors, const char *type, const char *line)
 {
-	struct mapper_target t = { .sectors = sectors, .line = (char *)line };
+	struct mapper_target t = { .sectors = sectors, .line = (char *)line, .readonly = readonly };
 	char name[NAME_CHARS], uuid[NAME_CHARS];
 	int error, ret = TOOL_OK, log;
 
@@ -365,9 +365,9 @@ int volume_create(const char *volume, const char *area, enum name_role role, u32
 	name_of(name, volume, role, id);
 	name_uuid(uuid, area, role, id);
 	log = kmsg_open();
-	error = mapper_create(name, uuid, readonly, &t);
+	error = mapper_create(name, uuid, &t);
 	if (error)
-		ret = tell_table(name, type, "made", error, log);
+		ret = volume_tell(name, type, "made", error, log);
 	kmsg_close(log);
 	return ret;
 }
@@ -381,9 +381,19 @@ int volume_exchange(const char *name, u64 sectors, const char *type, const char 
 	log = kmsg_open();
 	error = mapper_exchange(name, &t);
 	if (error)
-		ret = tell_table(name, type, "given another table", error, log);
+		ret = volume_tell(name, type, "given another table", error, log);
 	kmsg_close(log);
 	return ret;
+}
+
+int volume_rename(const char *name, const char *to)
+{
+	int error = mapper_rename(name, to);
+
+	if (error)
+		tool_error(name, "cannot be renamed to %s: %s; see dmsetup ls", to,
+			   strerror(-error));
+	return tool_ended(error);
 }
 
 int volume_remove(const char *name)

@@ -81,11 +81,22 @@ int volume_find(const struct volume *v, const struct snapshot *list, size_t coun
 /* Is this device, of this volume, there? */
 bool volume_has(const struct volume *v, enum name_role role, u32 id);
 
-/* Exchange or make a device of the volume; tells what the kernel says. */
+/* Make, exchange or rename a device of the volume; tells what the kernel says. */
 int volume_create(const char *volume, const char *area, enum name_role role, u32 id, bool readonly,
 		  u64 sectors, const char *type, const char *line);
 int volume_exchange(const char *name, u64 sectors, const char *type, const char *line);
+int volume_rename(const char *name, const char *to);
 int volume_remove(const char *name);
+
+/*
+ * volume_tell - say why a table was not taken
+ * @type:	of its target
+ * @what:	the device was to be: "made"
+ * @log:	of kmsg_open(), before it was tried
+ *
+ * Returns an enum tool_exit.
+ */
+int volume_tell(const char *name, const char *type, const char *what, int error, int log);
 
 /* Take up the size of the device that the diff area is on. */
 int volume_grow(const struct volume *v);

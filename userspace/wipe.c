@@ -1,52 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* cowprotect wipe: make an end of a diff area, for good. */
 #include <fcntl.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "check/check.h"
 #include "device.h"
+#include "held.h"
+#include "loss.h"
 
-static void tell_snapshot(u32 id, u64 created, const char *label)
-{
-	char when[40];
-	time_t t = created;
-	struct tm tm;
-
-	if (!localtime_r(&t, &tm) || !strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm))
-		snprintf(when, sizeof(when), "%llu", created);
-	printf("  %8u  %s  %s\n", id, when, *label ? label : "-");
-}
-
-/* Those of the manifest, and those that only the log has, after a crash. */
-static void tell_snapshots(struct check *c)
-{
-	u32 i;
-
-	if (c->fixed.slot < 0 || !manifest_choose(&c->man, c->area, &c->fixed, &c->findings)) {
-		printf("%s: its snapshots cannot be listed, as it is damaged; all of them die.\n",
-		       c->area->path);
-		manifest_free(&c->man);
-		return;
-	}
-	summaries_init(c);
-	records_init(c);
-	check_tables(c);
-	check_log(c);
-	if (!c->man.snapshot_count && !c->log_snapshots)
-		printf("%s: has no snapshot.\n", c->area->path);
-	else
-		printf("%s: these snapshots die:\n", c->area->path);
-	for (i = 0; i < c->man.snapshot_count; i++)
-		tell_snapshot(c->man.snapshots[i].id, c->man.snapshots[i].created,
-			      c->man.snapshots[i].label);
-	for (i = 0; i < c->log_snapshots && i < COWP_MAX_SNAPSHOTS; i++)
-		printf("  %8u  (made just before the end of the last activation)\n",
-		       c->log_ids[i]);
-	records_exit(c);
-	summaries_exit(c);
-	manifest_free(&c->man);
-}
+struct options {
+	const char *lose;
+	bool yes;
+};
 
 /* Identity, state, root: what is left can then be taken for nothing of ours. */
 static bool erase(const struct area *a)
@@ -70,45 +34,92 @@ static bool erase(const struct area *a)
 	return good;
 }
 
-static int wipe(const struct area *area, bool yes)
+static bool is_area(const struct area *area)
 {
-	struct check c = { .area = area, .session = ~0U };
-	int ret = TOOL_FAILED;
+	struct fixed f;
+	enum cowp_area kind;
 
-	fixed_read(&c.fixed, area);
-	if (c.fixed.kind != COWP_AREA_OURS && c.fixed.kind != COWP_AREA_CORRUPT &&
-	    c.fixed.kind != COWP_AREA_UNSUPPORTED) {
-		tool_error(area->path, "holds no diff area; check the name");
-		fixed_free(&c.fixed);
-		return TOOL_DEVICE;
+	fixed_read(&f, area);
+	kind = f.kind;
+	fixed_free(&f);
+	if (kind == COWP_AREA_OURS || kind == COWP_AREA_CORRUPT || kind == COWP_AREA_UNSUPPORTED)
+		return true;
+	tool_error(area->path, "holds no diff area; check the name");
+	return false;
+}
+
+/* Snapshots die only by their ids: whoever gives --yes may not know of them. */
+static bool may_be_wiped(const struct options *o, const struct area *area)
+{
+	struct loss l;
+	bool may;
+
+	loss_tell(&l, area, "die");
+	may = loss_allowed(&l, area, o->lose);
+	if (may && loss_none(&l) && !o->yes && !tool_confirmed("Wipe the diff area?")) {
+		tool_error(area->path, "was not wiped; give --yes if it may");
+		may = false;
 	}
-	tell_snapshots(&c);
-	if (!yes && !tool_confirmed("Wipe the diff area?"))
-		tool_error(area->path, "was not wiped; give --yes if all of that may die");
-	else if (erase(area))
-		ret = TOOL_OK;
-	fixed_free(&c.fixed);
-	return ret;
+	loss_free(&l);
+	return may;
+}
+
+/* @held: the device that holds it, or NULL */
+static int wipe(const struct options *o, struct area *area, const struct mapper_device *held)
+{
+	bool wiped;
+	int ret;
+
+	if (!is_area(area))
+		return TOOL_DEVICE;
+	if (!may_be_wiped(o, area))
+		return held ? TOOL_BUSY : TOOL_FAILED;
+	ret = held ? held_write_begin(held, area) : TOOL_OK;
+	if (ret)
+		return ret;
+	wiped = erase(area);
+	if (held)
+		ret = held_write_end(held, area, wiped);
+	return wiped ? ret : TOOL_FAILED;
+}
+
+static int take_options(struct options *o, const struct tool_action *a, int argc, char **argv)
+{
+	const char *bad;
+	int c;
+
+	while ((c = tool_option(a, argc, argv)) > 0) {
+		if (c == 'y') {
+			o->yes = true;
+			continue;
+		}
+		bad = loss_wrong(optarg);
+		if (bad)
+			return tool_usage(a, "--lose: '%s' %s", optarg, bad);
+		o->lose = optarg;
+	}
+	return c ? TOOL_USAGE : tool_operands(a, argc, argv);
 }
 
 static int run(const struct tool_action *a, int argc, char **argv)
 {
+	struct options o = { 0 };
+	struct mapper_device held;
 	char path[PATH_MAX];
 	struct area area;
-	bool yes = false;
-	int c, ret;
+	bool is_held;
+	int ret;
 
-	while ((c = tool_option(a, argc, argv)) > 0)
-		yes = true;
-	if (c || tool_operands(a, argc, argv))
-		return TOOL_USAGE;
-	ret = device_path(argv[optind], path);
+	ret = take_options(&o, a, argc, argv);
 	if (!ret)
-		ret = area_open(&area, path, "diff device", O_RDWR | O_EXCL);
+		ret = device_path(argv[optind], path);
 	if (ret)
 		return ret;
-	ret = wipe(&area, yes);
-	if (close(area.fd) && !ret) {
+	ret = held_open(&area, path, O_RDWR, &held, &is_held);
+	if (ret)
+		return ret;
+	ret = wipe(&o, &area, is_held ? &held : NULL);
+	if (area.fd >= 0 && close(area.fd) && !ret) {
 		tool_error(path, "%s on closing; see the kernel log", strerror(errno));
 		ret = TOOL_FAILED;
 	}
@@ -116,7 +127,8 @@ static int run(const struct tool_action *a, int argc, char **argv)
 }
 
 static const struct tool_option options[] = {
-	{ 'y', "yes", NULL, "do not ask" },
+	{ 'L', "lose", "IDS", "snapshots that may die: 1,2,5 or all" },
+	{ 'y', "yes", NULL, "do not ask, where there is none" },
 	{ }
 };
 
@@ -126,7 +138,9 @@ const struct tool_action action_wipe = {
 	.summary = "erase a diff area and with it all its snapshots",
 	.options = options,
 	.help =
-	"Tells which snapshots die, and asks. The device must not be in use by a volume.\n"
+	"Tells which snapshots die, and is refused until --lose names them all. Without one\n"
+	"it asks. The device must not be in use by a volume; what holds its area is taken\n"
+	"away, and it is claimed until all is done.\n"
 	"Only the blocks that make it a diff area are erased, not old content.\n",
 	.run = run,
 };

@@ -7,7 +7,7 @@
 # system that stays frozen, half a set, anything changed by what was refused.
 #
 # vm: --disk live,size=32M --disk diff,size=64M --disk live2,size=24M --disk diff2,size=32M --disk cow,size=16M --timeout 1200
-# plan: 110
+# plan: 112
 # tool: cowprotect
 # json: status list
 
@@ -21,21 +21,9 @@ diff2=$(disk diff2)
 cow=$(disk cow)
 out=/tmp/out
 
-# ends STATUS PATTERN COMMAND...: exit status and a line of what it says
-ends()
-{
-	local want=$1 pattern=$2 status
-	shift 2
-	"$@" > $out 2>&1 < /dev/null
-	status=$?
-	cat $out
-	[ $status -eq "$want" ] || { echo "exit status $status instead of $want"; return 1; }
-	[ -z "$pattern" ] || grep -qE -e "$pattern" $out || { echo "no '$pattern'"; return 1; }
-}
-
 devices()
 {
-	dmsetup ls | cut -f 1 | grep -v '^above$' | sort | xargs
+	dmsetup ls | cut -f 1 | grep -v '^above$' | sed 's/^cowprotect-.*/HELD/' | sort | xargs
 }
 
 # can_write FILE: its file system is not frozen
@@ -282,11 +270,13 @@ umount /mnt/data /mnt/more
 check "nor one with a device on it" ends 5 "more: is in use" cowprotect deactivate more
 dmsetup remove --noudevsync above
 check "deactivate --all" ends 0 "" cowprotect deactivate --all
-check "no device is left" is "$(devices)" "No devices found"
+check "only what holds the diff areas is left" is "$(devices)" "HELD HELD"
+check "unless they are let go" ends 0 "" cowprotect deactivate --all --release
+check "then no device is left" is "$(devices)" "No devices found"
 dmsetup create data-diff --noudevsync --uuid "COWPROTECT-${uuid//-/}-diff" \
 	--table "0 $(blockdev --getsz "$diff") linear $diff 0"
 check "what an activation that was cut short left is taken down" ends 0 "" cowprotect deactivate data
-check "it is gone" is "$(devices)" "No devices found"
+check "and holds the area" is "$(devices)" "HELD"
 check "the area is sound" ends 0 "no errors" cowprotect check "$diff"
 check "the live device is a file system as before" fsck.ext4 -fn "$live"
 
@@ -295,9 +285,10 @@ check "a volume without its diff device" ends 0 "^data: blocked, .*, diff-area-m
 check "gets it by replace-diff" ends 0 "^data: active, protected" cowprotect replace-diff data "$diff"
 check "with its snapshot" ends 0 " last$" cowprotect list data
 check "deactivate by name" ends 0 "" cowprotect deactivate data
-check "wipe asks, and there is no terminal" ends 1 "give --yes" cowprotect wipe "$diff"
-check "it tells what dies" ends 1 "  last$" cowprotect wipe "$diff"
+check "wipe wants to be told what dies" ends 5 "give --lose [0-9]+ if it may" \
+	cowprotect wipe --yes "$diff"
+check "it says so itself" ends 5 "  last$" cowprotect wipe "$diff"
 check "nothing was wiped" ends 0 "no errors" cowprotect check "$diff"
-check "wipe --yes" ends 0 "these snapshots die" cowprotect wipe --yes "$diff"
+check "wipe --lose" ends 0 "these snapshots die" cowprotect wipe --lose all "$diff"
 check "it is no diff area any more" ends 8 "is no diff area|is blank" cowprotect check "$diff"
 check "the module can be removed" wait_for rmmod dm_cowprotect

@@ -16,6 +16,18 @@ check()
 	fi
 }
 
+# ends STATUS PATTERN COMMAND...: exit status and a line of what it says
+ends()
+{
+	local want=$1 pattern=$2 status
+	shift 2
+	"$@" > /tmp/out 2>&1 < /dev/null
+	status=$?
+	cat /tmp/out
+	[ $status -eq "$want" ] || { echo "exit status $status instead of $want"; return 1; }
+	[ -z "$pattern" ] || grep -qE -e "$pattern" /tmp/out || { echo "no '$pattern'"; return 1; }
+}
+
 is()
 {
 	[ "$1" = "$2" ] || { echo "'$1' instead of '$2'"; false; }
