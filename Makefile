@@ -5,6 +5,9 @@
 #	make			the module for KDIR and the tools
 #	make module		the module alone (KDIR=..., W=1, C=2 as in the kernel)
 #	make tools		the tools alone
+#	make install		the tools, with DESTDIR and prefix (userspace/Makefile has more)
+#	make uninstall		takes them away again
+#	make install-dkms	the module's sources, where dkms looks for them
 #	make check		all tests that fit in 40 minutes on two cores
 #	make check-full		all tests
 #	make bench		figures beside dm-linear, dm-snapshot and dm-thin (half an hour)
@@ -18,6 +21,8 @@
 KDIR ?= /lib/modules/$(shell uname -r)/build
 RELEASE = $(shell $(MAKE) -s --no-print-directory -C $(KDIR) kernelrelease 2>/dev/null)
 KARGS = $(if $(W),W=$(W)) $(if $(C),C=$(C))
+VERSION ?= $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
+DKMS_DIR = $(DESTDIR)/usr/src/dm-cowprotect-$(VERSION)
 
 all: module tools
 
@@ -29,6 +34,15 @@ kunit-module:
 
 tools:
 	@$(MAKE) --no-print-directory -C userspace
+
+install uninstall:
+	@$(MAKE) --no-print-directory -C userspace $@
+
+install-dkms:
+	@find Kbuild dm-cowprotect include \( -name Kbuild -o -name '*.[ch]' -o -name '*.sh' \) \
+		! -name '*.mod.c' ! -name compat-config.h \
+		-exec install -D -m 644 '{}' '$(DKMS_DIR)/{}' \;
+	@sed 's/#MODULE_VERSION#/$(VERSION)/' dkms.conf > '$(DKMS_DIR)/dkms.conf'
 
 check:
 	@scripts/check
@@ -45,4 +59,4 @@ bench:
 clean:
 	rm -rf build
 
-.PHONY: all module kunit-module tools check check-full demo bench clean
+.PHONY: all module kunit-module tools install uninstall install-dkms check check-full demo bench clean

@@ -74,6 +74,9 @@ module_exit(cowp_exit);
 MODULE_DESCRIPTION(DM_NAME " snapshots with a protection mode");
 MODULE_AUTHOR("The dm-cowprotect authors");
 MODULE_LICENSE("GPL");
+#ifdef COWP_VERSION
+MODULE_VERSION(COWP_VERSION);
+#endif
 MODULE_ALIAS("dm-cowprotect");
 MODULE_ALIAS("dm-cowprotect-snap");
 MODULE_SOFTDEP("pre: crc32c-intel crc32c");

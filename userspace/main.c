@@ -5,10 +5,6 @@
 
 #include "tool.h"
 
-#ifndef COWP_TOOL_VERSION
-#define COWP_TOOL_VERSION	"1.0"
-#endif
-
 #define HELP_COLUMN	30
 
 static const struct tool_action * const actions[] = {
