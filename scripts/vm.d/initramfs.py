@@ -318,6 +318,15 @@ def shell_array(name, words):
     return f"{name}=({' '.join(shlex.quote(word) for word in words)})\n"
 
 
+def conf(options, script):
+    """What programs of the guest have to know, for bash"""
+    return "".join([
+        *(f"VM_SERIALS[{disk.name}]={shlex.quote(disk.serial)}\n"
+          for disk in options.disk),
+        shell_array("VM_COMMAND", [script, *options.args]),
+    ])
+
+
 def add_run(archive, kernel, options, directory):
     add_modules(archive, kernel, options, directory)
     archive.file("root/script", options.script)
@@ -336,12 +345,10 @@ def add_run(archive, kernel, options, directory):
     archive.data("etc/vm.conf", "".join([
         shell_array("VM_MODULES", wanted),
         shell_array("VM_DISKS", [d.name for d in options.disk if d.present]),
-        "".join(f"VM_SERIALS[{disk.name}]={shlex.quote(disk.serial)}\n"
-                for disk in options.disk),
         shell_array("VM_SCSI_TARGETS", [str(disk.target) for disk in options.disk
                                         if disk.bus == "scsi"]),
         shell_array("VM_LOAD", names),
-        shell_array("VM_COMMAND", ["/root/script", *options.args]),
+        conf(options, "/root/script"),
     ]).encode())
 
 

@@ -131,10 +131,13 @@ def accelerator(accel, options):
 
 
 def command_line(options, boot):
-    # init names the targets to look at
-    scsi = ["scsi_mod.scan=manual"] if any(d.bus == "scsi" for d in options.disk) else []
-    return " ".join([COMMAND_LINE, f"BOOT={boot}", *scsi, *options.param,
-                     *options.append])
+    words = [COMMAND_LINE, f"BOOT={boot}"]
+    if options.system:
+        words += ["root=LABEL=root", "ro"]
+    elif any(disk.bus == "scsi" for disk in options.disk):
+        # init names the targets to look at
+        words.append("scsi_mod.scan=manual")
+    return " ".join(words + options.param + options.append)
 
 
 def base_arguments(kernel, initramfs, accel, options, console):
@@ -288,6 +291,13 @@ class Machine:
 
     def ended(self):
         return not self.open_channels
+
+    def end_reason(self):
+        """What QEMU has ended for by itself: guest-reset, guest-shutdown, or None"""
+        self.events += list(self._qmp_messages())
+        reasons = [event["data"]["reason"] for event in self.events
+                   if event.get("event") == "SHUTDOWN"]
+        return reasons[-1] if reasons else None
 
     def kill(self):
         """End the process at once; what its guest has sent still comes"""

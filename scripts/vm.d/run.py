@@ -10,6 +10,7 @@ import console
 import initramfs
 import machine
 import probe
+import system
 from common import TREE, Failure, say
 
 TIMED_OUT, COMPLAINED, DIED = 124, 123, 122
@@ -17,11 +18,13 @@ CONSOLE_START, CONSOLE_END = "vm: the script starts", "vm: end of the run"
 CONSOLE_LINES = 120
 EXCERPT_LINES = 40
 EXCERPTS = 3
+ENDS = {"reboot": "guest-reset", "poweroff": "guest-shutdown"}
 # An emulated machine that a busy host starves may hang or panic while its kernel
 # sets up clocks and interrupts.  Nothing under test has run by then.
 FIRST_PROCESS = "Run /init as init process"
 FIRST_PROCESS_SECONDS = 300
 FAILED_BOOTS = 2
+LATE_POLL_SECONDS = 0.5
 
 
 def kernel_info(name):
@@ -42,21 +45,33 @@ class Run:
         self.options = options
         self.directory = directory
         self.console = os.path.join(directory, "console")
-        self.disks = {disk.name: disk for disk in options.disk}
-        if len(self.disks) != len(options.disk):
-            raise Failure("two disks have the same name")
         self.boot = 0
+        # How the machine is about to end by itself, by when, and how it did last
+        self.expected = None
+        self.ended = b""
+        # Disks that come so many seconds after the first process of this boot, and
+        # of the next one
+        self.late = {}
+        self.late_next = {}
+        self.first_process_at = None
         self.failed_boots = 0
         self.status = None
         self.machine = None
 
     def execute(self):
         """Run the script to its end; the exit status of the whole"""
-        self.kernel = kernel_info(self.options.kernel)
+        if self.options.system:
+            self.kernel, self.initramfs = system.load(self.options, self.directory)
+        else:
+            self.kernel = kernel_info(self.options.kernel)
+        self.disks = {disk.name: disk for disk in self.options.disk}
+        if len(self.disks) != len(self.options.disk):
+            raise Failure("two disks have the same name")
         for disk in self.options.disk:
             disk.create(self.directory)
         machine.assign_addresses(self.options.disk)
-        self.initramfs = initramfs.build(self.kernel, self.options, self.directory)
+        if not self.options.system:
+            self.initramfs = initramfs.build(self.kernel, self.options, self.directory)
         self.accel = self.options.accel or probe.choose(self.kernel)
         self.deadline = time.monotonic() + self.options.timeout
         try:
@@ -75,6 +90,10 @@ class Run:
             log.write(f"----- boot {self.boot} -----\n")
         self.started = time.monotonic()
         self.first_process_by = self.started + FIRST_PROCESS_SECONDS
+        self.first_process_at = None
+        self.late, self.late_next = self.late_next, {}
+        for name in self.late:
+            self.disks[name].present = False
         arguments = machine.base_arguments(
             self.kernel, self.initramfs, self.accel, self.options, self.console)
         arguments += ["-append", machine.command_line(self.options, self.boot)]
@@ -94,7 +113,7 @@ class Run:
         ended the machine before it"""
         while self.status is None:
             if not self.machine.pump_until(self.request_ready, self.patience()):
-                if self.boots_at_last():
+                if self.plugs_late() or self.has_ended_well() or self.boots_at_last():
                     continue
                 if self.time_left() > 0:
                     return DIED
@@ -120,18 +139,63 @@ class Run:
 
     def patience(self):
         """How long to wait for the guest: at first only for its kernel"""
+        until = [self.deadline]
+        if self.late:
+            until.append(time.monotonic() + LATE_POLL_SECONDS)
         if self.first_process_by:
-            return min(self.time_left(), self.first_process_by - time.monotonic())
-        return self.time_left()
+            until.append(self.first_process_by)
+        if self.expected:
+            until.append(self.expected[1])
+        return min(until) - time.monotonic()
+
+    def plugs_late(self):
+        """Plug in what comes late and is due.  True if that was all to wait for"""
+        now = time.monotonic()
+        if not self.late or self.machine.ended() or self.time_left() <= 0:
+            return False
+        if self.first_process_at is None:
+            if FIRST_PROCESS not in self.printed():
+                return now < self.first_process_by
+            self.first_process_at = now
+            self.first_process_by = None
+        for name, seconds in list(self.late.items()):
+            if now >= self.first_process_at + seconds:
+                say(f"plugging {name} in")
+                self.machine.plug(self.disk(name, present=False))
+                del self.late[name]
+        return True
+
+    def printed(self):
+        """On the console in this boot"""
+        with open(self.console, errors="replace") as log:
+            log.seek(self.boot_console)
+            return log.read()
+
+    def has_ended_well(self):
+        """The machine was about to end, and has: then it is booted again.  If it is
+        too late for that, or it has ended otherwise, the run is over"""
+        if not self.expected or not self.machine.ended():
+            if self.expected and time.monotonic() > self.expected[1]:
+                say(f"no {self.expected[0]} in time")
+                self.deadline = time.monotonic()
+            return False
+        kind, _, start = self.expected
+        reason = self.machine.end_reason()
+        if reason != ENDS[kind]:
+            say(f"the end was to be a {kind}, and was: {reason}")
+            return False
+        self.expected = None
+        self.ended = b"%s %d\n" % (kind.encode(), time.monotonic() - start)
+        self.power_off()
+        self.power_on()
+        return True
 
     def boots_at_last(self):
         """Nothing came, or the machine ended.  True if there is reason to wait: the
         kernel has got to its first process, or is started once more"""
         if not self.first_process_by or self.time_left() <= 0:
             return False
-        with open(self.console, errors="replace") as log:
-            log.seek(self.boot_console)
-            printed = log.read()
+        printed = self.printed()
         if FIRST_PROCESS in printed:
             self.first_process_by = None
             return not self.machine.ended()
@@ -189,7 +253,10 @@ class Run:
 
     def answer(self, verb, args, payload):
         verbs = {"plug": self.plug, "unplug": self.unplug, "resize": self.resize,
-                 "put": self.put, "get": self.get}
+                 "put": self.put, "get": self.get, "files": self.files,
+                 "expect": self.expect, "ended": lambda: self.ended,
+                 "append": self.append, "initrd": self.use_initrd,
+                 "late": self.plug_late}
         try:
             if verb not in verbs:
                 raise Failure(f"no such request '{verb}' (see host without arguments)")
@@ -217,11 +284,31 @@ class Run:
     def unplug(self, name):
         self.machine.unplug(self.disk(name, present=True))
 
+    def plug_late(self, name, seconds):
+        if name not in self.disks:
+            raise Failure(f"no disk '{name}'")
+        self.late_next[name] = float(seconds)
+
     def resize(self, name, size):
         disk = self.disk(name, present=True)
         size = machine.parse_size(size)
         self.machine.resize(disk, size)
         return b"%d\n" % size
+
+    def files(self):
+        return system.files(self.options)
+
+    def expect(self, kind, seconds):
+        if kind not in ENDS:
+            raise Failure(f"'{kind}' is not one of " + " ".join(ENDS))
+        now = time.monotonic()
+        self.expected = kind, now + float(seconds), now
+
+    def append(self, *words):
+        self.options.append = list(words)
+
+    def use_initrd(self, name):
+        self.initramfs = self.put_path(name)
 
     def put_path(self, name):
         if not self.options.out:
