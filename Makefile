@@ -35,7 +35,10 @@ kunit-module:
 tools:
 	@$(MAKE) --no-print-directory -C userspace
 
-install uninstall:
+install:
+	@$(MAKE) --no-print-directory -C userspace $@
+
+uninstall:
 	@$(MAKE) --no-print-directory -C userspace $@
 
 install-dkms:
