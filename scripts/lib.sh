@@ -57,10 +57,10 @@ with_lock()
 	return $status
 }
 
-# prune PATTERN: entries of the cache that no run has touched for two weeks
+# prune PATTERN [DAYS]: entries of the cache that no run has touched for two weeks
 prune()
 {
-	find "$CACHE" -mindepth 1 -maxdepth 1 -name "$1" -mtime +14 \
+	find "$CACHE" -mindepth 1 -maxdepth 1 -name "$1" -mtime "+${2:-14}" \
 		-exec rm -rf {} +
 }
 
