@@ -7,6 +7,7 @@
 #include <uuid/uuid.h>
 
 #include "area.h"
+#include "area-options.h"
 #include "device.h"
 #include "held.h"
 #include "identity.h"
@@ -38,12 +39,13 @@ static int take_option(struct options *o, const struct tool_action *a, int c)
 			return tool_usage(a, "--options: '%s' %s", o->table.wrong, bad);
 		break;
 	case 'u':
-		if (uuid_parse(optarg, o->uuid) || uuid_is_null(o->uuid))
-			return tool_usage(a, "--uuid: '%s' is not a uuid", optarg);
+		bad = area_option_uuid(optarg, o->uuid);
+		if (bad)
+			return tool_usage(a, "--uuid: '%s' %s", optarg, bad);
 		o->have_uuid = true;
 		break;
 	case 'c':
-		bad = tool_sectors(optarg, &o->chunk_sectors);
+		bad = area_option_chunk(optarg, &o->chunk_sectors);
 		if (bad)
 			return tool_usage(a, "--chunk: '%s' %s", optarg, bad);
 		break;

@@ -16,6 +16,18 @@ static const struct {
 	{ "ID=", "by-id" },
 };
 
+const char *device_wrong(const char *name)
+{
+	u32 i;
+
+	if (*name == '/')
+		return NULL;
+	for (i = 0; i < ARRAY_SIZE(tags); i++)
+		if (!strncmp(name, tags[i].tag, strlen(tags[i].tag)) && name[strlen(tags[i].tag)])
+			return NULL;
+	return "is neither a path nor UUID=, PARTUUID=, LABEL=, PARTLABEL= or ID= with a value";
+}
+
 int device_path(const char *name, char path[PATH_MAX])
 {
 	char encoded[512];

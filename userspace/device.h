@@ -10,6 +10,16 @@
 #include "tool.h"
 
 /*
+ * device_wrong - can this be a device's name in a file?
+ *
+ * Returns NULL, or what is wrong.
+ */
+const char *device_wrong(const char *name);
+
+/* Can it be one of these names?  Returns NULL, or what is wrong. */
+const char *device_wrong(const char *name);
+
+/*
  * device_path - the path of what an administrator names
  * @name:	a path, or UUID=, LABEL=, PARTUUID=, PARTLABEL= or ID= with a value,
  *		as udev knows it

@@ -8,6 +8,7 @@
 #include <uuid/uuid.h>
 
 #include "area.h"
+#include "area-options.h"
 #include "device.h"
 #include "held.h"
 #include "identity.h"
@@ -37,17 +38,14 @@ static int take_option(struct options *o, const struct tool_action *a, int c)
 
 	switch (c) {
 	case 'c':
-		bad = tool_sectors(optarg, &o->chunk_sectors);
+		bad = area_option_chunk(optarg, &o->chunk_sectors);
 		if (bad)
 			return tool_usage(a, "--chunk: '%s' %s", optarg, bad);
-		if (!is_power_of_2(o->chunk_sectors) || o->chunk_sectors < COWP_BLOCK_SECTORS ||
-		    o->chunk_sectors > COWP_MAX_CHUNK_BLOCKS * COWP_BLOCK_SECTORS)
-			return tool_usage(a, "--chunk: '%s' is not a power of two from 4K to 1M",
-					  optarg);
 		break;
 	case 'u':
-		if (uuid_parse(optarg, o->uuid) || uuid_is_null(o->uuid))
-			return tool_usage(a, "--uuid: '%s' is not a uuid", optarg);
+		bad = area_option_uuid(optarg, o->uuid);
+		if (bad)
+			return tool_usage(a, "--uuid: '%s' %s", optarg, bad);
 		o->have_uuid = true;
 		break;
 	case 'l':

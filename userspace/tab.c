@@ -13,9 +13,12 @@
 #include <uuid/uuid.h>
 
 #include "area.h"
+#include "area-options.h"
+#include "device.h"
 #include "tab.h"
 
 #define WORDS	4U
+#define BLANKS	" \t\r\n"
 
 /**
  * struct place - where an error is
@@ -47,14 +50,31 @@ static bool wrong(const struct place *at, const char *fmt, ...)
 /* chunk=SIZE */
 static bool take_chunk(const struct place *at, struct tab_volume *v, const char *text)
 {
-	const char *bad = tool_sectors(text, &v->chunk_sectors);
+	const char *bad = area_option_chunk(text, &v->chunk_sectors);
 
 	if (bad)
-		return wrong(at, "chunk=%s: %s; give a size such as 64K", text, bad);
-	if (!is_power_of_2(v->chunk_sectors) || v->chunk_sectors < COWP_BLOCK_SECTORS ||
-	    v->chunk_sectors > COWP_MAX_CHUNK_BLOCKS * COWP_BLOCK_SECTORS)
-		return wrong(at, "chunk=%s is not a power of two from 4K to 1M; give the area's",
-			     text);
+		return wrong(at, "chunk: '%s' %s; give the area's (cowprotect dump DIFFDEV)", text,
+			     bad);
+	return true;
+}
+
+/* uuid=UUID: of no other volume */
+static bool take_uuid(const struct place *at, struct tab_volume *v, const char *text)
+{
+	const char *bad;
+	size_t i;
+
+	if (!uuid_is_null(v->uuid))
+		return wrong(at, "uuid is there twice; leave one away");
+	bad = area_option_uuid(text, v->uuid);
+	if (bad)
+		return wrong(at, "uuid: '%s' %s; give that which cowprotect format has printed",
+			     text, bad);
+	for (i = 0; i < at->tab->count; i++)
+		if (!uuid_compare(at->tab->volumes[i].uuid, v->uuid))
+			return wrong(at,
+				     "uuid: '%s' is the diff area of volume %s in line %u; give this one's",
+				     text, at->tab->volumes[i].name, at->tab->volumes[i].line);
 	return true;
 }
 
@@ -62,17 +82,16 @@ static bool take_chunk(const struct place *at, struct tab_volume *v, const char 
 static bool take_own(const struct place *at, struct tab_volume *v, const char *option, bool *ours)
 {
 	*ours = true;
+	if (!strncmp(option, "chunk=", 6))
+		return take_chunk(at, v, option + 6);
+	if (!strncmp(option, "uuid=", 5))
+		return take_uuid(at, v, option + 5);
 	if (!strcmp(option, "noauto"))
 		v->noauto = true;
 	else if (!strcmp(option, "nofail"))
 		v->nofail = true;
-	else if (!strncmp(option, "chunk=", 6))
-		return take_chunk(at, v, option + 6);
-	else if (strncmp(option, "uuid=", 5))
+	else
 		*ours = false;
-	else if (uuid_parse(option + 5, v->uuid) || uuid_is_null(v->uuid))
-		return wrong(at, "'%s' has no uuid; give that which cowprotect format has printed",
-			     option);
 	return true;
 }
 
@@ -100,13 +119,14 @@ static bool take_options(const struct place *at, struct tab_volume *v, char *lis
 static bool take_device(const struct place *at, char to[TAB_DEVICE_CHARS], const char *word,
 			const char *what)
 {
+	const char *bad;
+
 	if (strlen(word) >= TAB_DEVICE_CHARS)
 		return wrong(at, "the %s's name is longer than %u letters; give a shorter one",
 			     what, TAB_DEVICE_CHARS - 1);
-	if (*word != '/' && !strchr(word, '='))
-		return wrong(at,
-			     "'%s' is no %s; give a path, or UUID=, PARTUUID=, LABEL=, PARTLABEL= or ID=",
-			     word, what);
+	bad = device_wrong(word);
+	if (bad)
+		return wrong(at, "%s: '%s' %s; give one of them", what, word, bad);
 	strcpy(to, word);
 	return true;
 }
@@ -141,12 +161,12 @@ static void take_line(const struct place *at, char *line)
 	struct tab_volume v;
 	u32 count = 0;
 
-	line[strcspn(line, "\n")] = 0;
-	for (next = strtok_r(line, " \t", &rest); next && (count || *next != '#');
-	     next = strtok_r(NULL, " \t", &rest)) {
+	for (next = strtok_r(line, BLANKS, &rest); next && (count || *next != '#');
+	     next = strtok_r(NULL, BLANKS, &rest)) {
 		if (count == WORDS) {
-			wrong(at, "'%s' is one word too many; options are parted by commas alone",
-			      next);
+			wrong(at, "'%s' is one word too many; %s", next, *next == '#' ?
+			      "give a comment a line of its own" :
+			      "options are parted by commas alone");
 			return;
 		}
 		word[count++] = next;
@@ -154,7 +174,8 @@ static void take_line(const struct place *at, char *line)
 	if (!count)
 		return;
 	if (count < WORDS) {
-		wrong(at, "has %u words; give name, live device, diff device and options", count);
+		wrong(at, "has %u of %u words; give name, live device, diff device and options",
+		      count, WORDS);
 		return;
 	}
 	if (!take_volume(at, &v, word))

@@ -5,9 +5,11 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "name.h"
 #include "policy.h"
 
 #define SECTION		"volume "	/* [volume NAME] */
+#define SECTION_MOST	49U		/* inih's letters */
 
 enum kind {
 	NUMBER,
@@ -33,14 +35,20 @@ static const struct key {
 /**
  * struct reading - while a file is read
  * @policy:	for the volume, so far
- * @ours:	it has a section of its own, which this one is
  * @volume:	its name
- * @reason:	the first error, empty without one
+ * @file:	that is read
+ * @line:	number of the one that was read last
+ * @lines:	of each key that counts for the volume
+ * @wrong_line:	where the first error is
+ * @reason:	that error, empty without one
  */
 struct reading {
 	struct policy policy;
-	bool ours;
 	const char *volume;
+	FILE *file;
+	int line;
+	int lines[ARRAY_SIZE(keys)];
+	int wrong_line;
 	char reason[POLICY_CHARS * 2];
 };
 
@@ -58,8 +66,9 @@ static int wrong(struct reading *r, const char *fmt, ...)
 {
 	va_list args;
 
-	if (r->reason[0])
+	if (r->wrong_line)
 		return 0;
+	r->wrong_line = r->line;
 	va_start(args, fmt);
 	vsnprintf(r->reason, sizeof(r->reason), fmt, args);
 	va_end(args);
@@ -99,7 +108,7 @@ static int take_value(struct reading *r, const struct key *k, const char *value,
 	case YES_NO:
 		return take_yes_no(r, k, value, to);
 	default:
-		/* inih takes no line as long as this */
+		/* No line is as long as this */
 		snprintf(to, POLICY_CHARS, "%s", value);
 		return 1;
 	}
@@ -109,64 +118,117 @@ static int take_value(struct reading *r, const struct key *k, const char *value,
 static int take_line(void *user, const char *section, const char *name, const char *value)
 {
 	struct reading *r = user;
+	const char *volume = section + strlen(SECTION), *bad;
 	struct policy ignored;
-	struct policy *p = &ignored;
+	bool counts = !*section;
 	size_t i;
 
 	policy_default(&ignored);
-	if (*section && strncmp(section, SECTION, strlen(SECTION)))
-		return wrong(r, "there is no section [%s]; write [volume NAME]", section);
-	if (!*section)
-		p = &r->policy;
-	else if (!strcmp(section + strlen(SECTION), r->volume))
-		p = &r->policy;
-	for (i = 0; i < ARRAY_SIZE(keys); i++)
-		if (!strcmp(name, keys[i].name))
-			return take_value(r, &keys[i], value, p);
+	if (!counts) {
+		if (strncmp(section, SECTION, strlen(SECTION)))
+			return wrong(r, "there is no section [%s]; write [volume NAME]", section);
+		/* inih cuts it there */
+		if (strlen(section) >= SECTION_MOST)
+			return wrong(r,
+				     "a section's volume has more than %u letters; write above them all",
+				     SECTION_MOST - 1 - (u32)strlen(SECTION));
+		bad = name_wrong(volume);
+		if (bad)
+			return wrong(r, "[%s]: '%s' %s; write a volume's name", section, volume,
+				     bad);
+		counts = !strcmp(volume, r->volume);
+	}
+	for (i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (strcmp(name, keys[i].name))
+			continue;
+		if (counts)
+			r->lines[i] = r->line;
+		return take_value(r, &keys[i], value, counts ? &r->policy : &ignored);
+	}
 	return wrong(r, "there is no '%s'; see cowprotect.conf(5) for what there is", name);
 }
 
-static const char *together(const struct policy *p)
+/*
+ * A line for inih, which would take one that does not fit for two.  Without its
+ * end the file is not read on.
+ */
+static char *next_line(char *to, int room, void *user)
 {
-	if (p->extend_percent && *p->extend_command)
-		return "extend_percent and extend_command exclude each other; leave one away";
-	if (p->retry_most_secs < p->retry_first_secs)
-		return "retry_most_secs is below retry_first_secs; make it larger";
-	return NULL;
+	struct reading *r = user;
+
+	if (r->wrong_line || !fgets(to, room, r->file))
+		return NULL;
+	r->line++;
+	if (!strchr(to, '\n') && !feof(r->file)) {
+		wrong(r, "is longer than %u letters; put a long command in a script",
+		      POLICY_CHARS - 2);
+		return NULL;
+	}
+	return to;
+}
+
+static void check_together(struct reading *r, const char *one, const char *two, bool bad,
+			   const char *mend)
+{
+	size_t i;
+
+	if (!bad)
+		return;
+	r->line = 0;
+	for (i = 0; i < ARRAY_SIZE(keys); i++)
+		if (!strcmp(keys[i].name, one) || !strcmp(keys[i].name, two))
+			r->line = max(r->line, r->lines[i]);
+	wrong(r, "%s and %s of %s %s", one, two, r->volume, mend);
+}
+
+static bool take_file(struct reading *r)
+{
+	const struct policy *p = &r->policy;
+	int line;
+
+	/* A command may have a semicolon, and goes on to the end of its line. */
+	ini_inline_comment_prefixes = "";
+	ini_allow_multiline = false;
+	line = ini_parse_stream(next_line, r, take_line, r);
+	if (line && !r->wrong_line) {
+		r->line = line;
+		wrong(r, "is no 'KEY = VALUE', section or comment; mend it");
+	}
+	check_together(r, "extend_percent", "extend_command",
+		       p->extend_percent && *p->extend_command,
+		       "exclude each other; leave one away, or set it to 0 or to nothing");
+	check_together(r, "retry_first_secs", "retry_most_secs",
+		       p->retry_most_secs < p->retry_first_secs,
+		       "do not fit: the most is below the first; make it larger");
+	return !r->wrong_line;
 }
 
 bool policy_read(struct policy *p, const char *path, const char *volume, char *error,
 		 size_t chars)
 {
 	struct reading r = { .volume = volume };
-	const char *bad;
-	FILE *file;
-	int line;
+	bool good, unread;
 
 	policy_default(&r.policy);
-	file = fopen(path, "re");
-	if (!file && errno == ENOENT) {
+	r.file = fopen(path, "re");
+	if (!r.file && errno == ENOENT) {
 		*p = r.policy;
 		return true;
 	}
-	if (!file) {
+	if (!r.file) {
 		snprintf(error, chars, "%s: cannot be read: %s; see its owner and mode", path,
 			 strerror(errno));
 		return false;
 	}
-	/* A command may have a semicolon, and goes on to the end of its line. */
-	ini_inline_comment_prefixes = "";
-	ini_allow_multiline = false;
-	line = ini_parse_file(file, take_line, &r);
-	fclose(file);
-	if (line) {
-		snprintf(error, chars, "%s:%d: %s", path, line, r.reason[0] ? r.reason :
-			 "is no 'KEY = VALUE', section or comment of up to 199 letters; mend it");
+	good = take_file(&r);
+	unread = ferror(r.file);
+	fclose(r.file);
+	if (unread) {
+		snprintf(error, chars, "%s: cannot be read to its end; see the kernel log", path);
 		return false;
 	}
-	bad = together(&r.policy);
-	if (bad) {
-		snprintf(error, chars, "%s: for %s: %s", path, volume, bad);
+	if (!good) {
+		snprintf(error, chars, "%s:%d: %s", path, r.wrong_line, r.reason);
 		return false;
 	}
 	*p = r.policy;
