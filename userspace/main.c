@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "mapper.h"
 #include "tool.h"
 
 #define HELP_COLUMN	30
@@ -120,6 +121,7 @@ static int carry_out(const struct tool_action *a, int argc, char **argv)
 		return TOOL_OK;
 	}
 	tool_running = a;
+	mapper_log_nothing();
 	ret = a->run(a, argc, argv);
 	if (fflush(stdout) || ferror(stdout)) {
 		tool_error("standard output", "%s; see where it goes to", strerror(errno));

@@ -21,17 +21,6 @@
 			 DM_UDEV_DISABLE_DISK_RULES_FLAG | \
 			 DM_UDEV_DISABLE_OTHER_RULES_FLAG)
 
-/* libdevmapper's own words say less than ours. */
-__printf(5, 6)
-static void ignore(int level, const char *file, int line, int error, const char *f, ...)
-{
-	(void)level;
-	(void)file;
-	(void)line;
-	(void)error;
-	(void)f;
-}
-
 int mapper_ready(void)
 {
 	static const char control[] = "/dev/mapper/" DM_CONTROL_NODE;
@@ -56,7 +45,6 @@ static struct dm_task *task(int type, const char *name)
 {
 	struct dm_task *t;
 
-	dm_log_with_errno_init(ignore);
 	t = dm_task_create(type);
 	if (t && name && !dm_task_set_name(t, name)) {
 		dm_task_destroy(t);

@@ -9,6 +9,8 @@
 
 #include "monitor/decide.h"
 
+#define EXTEND	(DECIDE_ENLARGE | DECIDE_GROW)
+
 static struct policy policy;
 static struct watch watch;
 
@@ -39,7 +41,6 @@ static void nothing_wrong(void **state)
 	(void)state;
 	assert_int_equal(look(good, 0), 0);
 	assert_int_equal(look(good, 1000), 0);
-	assert_true(decide_next(&watch, &policy, &good) == ~0ULL);
 }
 
 static void a_fault_is_told_once(void **state)
@@ -154,16 +155,32 @@ static void extension_at_once_then_backed_off(void **state)
 	strcpy(policy.extend_command, "x");
 	look(good, 0);
 	i.low_water = true;
-	assert_int_equal(look(i, 1), DECIDE_TELL_LOW | DECIDE_EXTEND);
+	assert_int_equal(look(i, 1), DECIDE_TELL_LOW | EXTEND);
 	assert_int_equal(look(i, 5), 0);
-	assert_int_equal(look(i, 6), DECIDE_EXTEND);
+	assert_int_equal(look(i, 6), EXTEND);
 	assert_int_equal(look(i, 15), 0);
-	assert_int_equal(look(i, 16), DECIDE_EXTEND);
+	assert_int_equal(look(i, 16), EXTEND);
 	decide_extended(&watch, &policy, 17);
 	assert_int_equal(look(i, 21), 0);
-	assert_int_equal(look(i, 22), DECIDE_EXTEND);
+	assert_int_equal(look(i, 22), EXTEND);
 	assert_int_equal(look(good, 23), 0);
-	assert_int_equal(look(i, 24), DECIDE_TELL_LOW | DECIDE_EXTEND);
+	assert_int_equal(look(i, 24), DECIDE_TELL_LOW | EXTEND);
+}
+
+/* An area that cannot grow would take all of the volume group. */
+static void not_enlarged_before_it_has_grown(void **state)
+{
+	struct info i = volume(COWP_STATE_BLOCKED, COWP_FAULT_DIFF_AREA_FULL);
+
+	(void)state;
+	policy.extend_percent = 20;
+	look(good, 0);
+	assert_int_equal(look(i, 1), DECIDE_TELL_FAULT | DECIDE_HOOK | EXTEND);
+	decide_enlarged(&watch);
+	assert_int_equal(look(i, 6), DECIDE_GROW);
+	assert_int_equal(look(i, 16), DECIDE_GROW);
+	decide_extended(&watch, &policy, 17);
+	assert_int_equal(look(i, 22), EXTEND);
 }
 
 static void a_full_area_is_extended(void **state)
@@ -173,9 +190,8 @@ static void a_full_area_is_extended(void **state)
 	(void)state;
 	policy.extend_percent = 20;
 	look(good, 0);
-	assert_int_equal(look(i, 1), DECIDE_TELL_FAULT | DECIDE_HOOK | DECIDE_EXTEND);
-	assert_true(decide_next(&watch, &policy, &i) == 6);
-	assert_int_equal(look(i, 6), DECIDE_EXTEND);
+	assert_int_equal(look(i, 1), DECIDE_TELL_FAULT | DECIDE_HOOK | EXTEND);
+	assert_int_equal(look(i, 6), EXTEND);
 }
 
 static void a_broken_area_is_not_extended(void **state)
@@ -186,7 +202,7 @@ static void a_broken_area_is_not_extended(void **state)
 	policy.extend_percent = 20;
 	i.low_water = true;
 	look(i, 0);
-	assert_int_equal(look(i, 1000) & DECIDE_EXTEND, 0);
+	assert_int_equal(look(i, 1000) & EXTEND, 0);
 }
 
 int main(void)
@@ -201,6 +217,7 @@ int main(void)
 		cmocka_unit_test_setup(lost_is_left_alone, setup),
 		cmocka_unit_test_setup(low_room_is_told_without_policy, setup),
 		cmocka_unit_test_setup(extension_at_once_then_backed_off, setup),
+		cmocka_unit_test_setup(not_enlarged_before_it_has_grown, setup),
 		cmocka_unit_test_setup(a_full_area_is_extended, setup),
 		cmocka_unit_test_setup(a_broken_area_is_not_extended, setup),
 	};

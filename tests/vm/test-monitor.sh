@@ -6,7 +6,7 @@
 # goes on by itself when the cause is gone; also when it was restarted meanwhile.
 #
 # vm: --disk live,size=64M --disk diff,size=160M --timeout 900
-# plan: 31
+# plan: 32
 # tool: cowprotect dmeventd
 
 . /guest/lib.sh
@@ -69,11 +69,14 @@ END
 cat > /tmp/hook << 'END'
 #!/bin/bash
 env | grep ^COWPROTECT_ | sort | xargs >> /tmp/hooked
+# What cannot be killed before the volume goes on
+[ ! -e /tmp/hang ] || exec dd if=/dev/zero of=/dev/mapper/data bs=4k count=1 seek=16000 oflag=direct
 END
 chmod +x /tmp/extend /tmp/hook
 mkdir -p /etc/cowprotect
 cat > /etc/cowprotect/cowprotect.conf << 'END'
 extend_command = /tmp/extend
+command_secs = 20
 retry_first_secs = 1
 retry_most_secs = 4
 [volume data]
@@ -112,7 +115,7 @@ check "because it is full" is "$(fault data)" diff-area-full
 check "that is told, with the remedy" wait_for \
 	told $FAULT "^MESSAGE=data: the diff area is full .*cowprotect grow data"
 check "so is that it could not be extended" wait_for \
-	told $FAILED "^MESSAGE=data: '/bin/sh' ended with status 3"
+	told $FAILED "^MESSAGE=data: extend_command ended with status 3"
 check "the hook is run" wait_for grep -qx \
 	"COWPROTECT_DIFF=/dev/mapper/space COWPROTECT_FAULT=diff-area-full COWPROTECT_STATE=blocked COWPROTECT_VOLUME=data" \
 	/tmp/hooked
@@ -128,6 +131,7 @@ at=0
 : > /tmp/hooked
 dmesg --clear
 cowprotect snapshot data > /dev/null
+touch /tmp/hang
 good=$(dmsetup table space)
 set -- $good
 exchange space "0 $2 error"
@@ -137,6 +141,8 @@ word=$(fault data)
 check "the fault is told" wait_for told $FAULT "^COWPROTECT_FAULT=$word$"
 check "with the command that mends it" told $FAULT "^MESSAGE=.*cowprotect clear data"
 check "the hook is run for it" wait_for grep -q "COWPROTECT_FAULT=$word " /tmp/hooked
+check "it waits for the volume, and is left behind" wait_for \
+	told $FAILED "^MESSAGE=data: fault_command was killed.*has not ended yet"
 check "clear is tried in vain" wait_for eval 'dmesg | grep -q "cowprotect: data: clear refused"'
 check "nothing is released" eval 'kill -0 $writer && state_is data blocked'
 # What clear found may be another one.

@@ -13,6 +13,7 @@
 #include "command.h"
 
 #define ENTRY_CHARS	256
+#define KILLED_SECS	1	/* to end in */
 
 static int start(pid_t *pid, char * const argv[], char * const envp[])
 {
@@ -34,38 +35,39 @@ static int start(pid_t *pid, char * const argv[], char * const envp[])
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-	error = posix_spawnp(pid, argv[0], &files, &attr, argv, envp);
+	error = posix_spawn(pid, argv[0], &files, &attr, argv, envp);
 	posix_spawnattr_destroy(&attr);
 out_files:
 	posix_spawn_file_actions_destroy(&files);
 	return -error;
 }
 
-/* 0: it has ended; else it was killed, for this reason. */
-static int wait_for(pid_t pid, u32 secs)
+/* 0: it has ended. */
+static int wait_for(int pidfd, u32 secs)
 {
-	struct pollfd ended = { .fd = pidfd_open(pid, 0), .events = POLLIN };
-	int n, error;
+	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
+	int n;
 
-	if (ended.fd < 0) {
-		error = -errno;
-	} else {
-		do
-			n = poll(&ended, 1, secs * 1000);
-		while (n < 0 && errno == EINTR);
-		error = n == 1 ? 0 : n ? -errno : -ETIMEDOUT;
-		close(ended.fd);
-	}
-	if (error)
-		kill(-pid, SIGKILL);
-	return error;
+	do
+		n = poll(&ended, 1, secs * 1000);
+	while (n < 0 && errno == EINTR);
+	return n == 1 ? 0 : n ? -errno : -ETIMEDOUT;
 }
 
-static int finish(pid_t pid, u32 secs)
+static int finish(pid_t pid, u32 secs, pid_t *left)
 {
-	int error = wait_for(pid, secs);
-	int status;
+	int pidfd = pidfd_open(pid, 0), error, status;
 
+	error = pidfd < 0 ? -errno : wait_for(pidfd, secs);
+	if (error) {
+		kill(-pid, SIGKILL);
+		if (pidfd < 0 || wait_for(pidfd, KILLED_SECS))
+			*left = pid;
+	}
+	if (pidfd >= 0)
+		close(pidfd);
+	if (*left)
+		return error;
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
@@ -74,7 +76,7 @@ static int finish(pid_t pid, u32 secs)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-int command_run(char * const argv[], const struct command_about *about, u32 secs)
+int command_run(char * const argv[], const struct command_about *about, u32 secs, pid_t *left)
 {
 	char volume[ENTRY_CHARS], state[ENTRY_CHARS], fault[ENTRY_CHARS], diff[ENTRY_CHARS];
 	char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -86,6 +88,9 @@ int command_run(char * const argv[], const struct command_about *about, u32 secs
 	snprintf(state, sizeof(state), "COWPROTECT_STATE=%s", cowp_state_words[about->info->state]);
 	snprintf(fault, sizeof(fault), "COWPROTECT_FAULT=%s", cowp_fault_words[about->info->fault]);
 	snprintf(diff, sizeof(diff), "COWPROTECT_DIFF=%s", about->diff);
+	if (*left && !waitpid(*left, NULL, WNOHANG))
+		return -EBUSY;
+	*left = 0;
 	error = start(&pid, argv, envp);
-	return error ? error : finish(pid, secs);
+	return error ? error : finish(pid, secs, left);
 }

@@ -101,24 +101,19 @@ u32 decide(struct watch *w, const struct policy *p, const struct info *i, u64 no
 	w->seen = true;
 
 	if (wants_room(p, i) && take_attempt(&w->extend, p, now))
-		todo |= DECIDE_EXTEND;
+		todo |= w->enlarged ? DECIDE_GROW : DECIDE_ENLARGE | DECIDE_GROW;
 	if (wants_clear(p, i) && take_attempt(&w->clear, p, now))
 		todo |= DECIDE_CLEAR;
 	return todo;
 }
 
-void decide_extended(struct watch *w, const struct policy *p, u64 now)
+void decide_enlarged(struct watch *w)
 {
-	begin(&w->extend, p, now, p->retry_first_secs);
+	w->enlarged = true;
 }
 
-u64 decide_next(const struct watch *w, const struct policy *p, const struct info *i)
+void decide_extended(struct watch *w, const struct policy *p, u64 now)
 {
-	u64 next = ~0ULL;
-
-	if (wants_room(p, i))
-		next = w->extend.until;
-	if (wants_clear(p, i))
-		next = min(next, w->clear.until);
-	return next;
+	w->enlarged = false;
+	begin(&w->extend, p, now, p->retry_first_secs);
 }

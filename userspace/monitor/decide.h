@@ -27,6 +27,7 @@ struct wait {
  * @low_water:	likewise
  * @clear:	attempts to send clear
  * @extend:	attempts to enlarge the diff device
+ * @enlarged:	it was, but the diff area has not taken it up yet
  */
 struct watch {
 	bool seen;
@@ -35,17 +36,19 @@ struct watch {
 	bool low_water;
 	struct wait clear;
 	struct wait extend;
+	bool enlarged;
 };
 
-/* To be done, in this order */
+/* To be done */
 enum decision {
 	DECIDE_TELL_FAULT	= 1 << 0,	/* a fault has come, or another one */
 	DECIDE_TELL_LOST	= 1 << 1,	/* the snapshots were given up */
 	DECIDE_TELL_WELL	= 1 << 2,	/* the fault is over */
 	DECIDE_TELL_LOW		= 1 << 3,	/* room runs low */
 	DECIDE_HOOK		= 1 << 4,	/* run the fault's command */
-	DECIDE_EXTEND		= 1 << 5,	/* enlarge the diff area, clear if blocked */
-	DECIDE_CLEAR		= 1 << 6,	/* send clear */
+	DECIDE_ENLARGE		= 1 << 5,	/* the diff device */
+	DECIDE_GROW		= 1 << 6,	/* take up its new size, clear if blocked */
+	DECIDE_CLEAR		= 1 << 7,	/* send clear */
 };
 
 /*
@@ -56,10 +59,10 @@ enum decision {
  */
 u32 decide(struct watch *w, const struct policy *p, const struct info *info, u64 now);
 
+/* The device is larger now: until the area has taken that up it is not enlarged again. */
+void decide_enlarged(struct watch *w);
+
 /* An extension has succeeded: the next one, if room is low again, waits no longer. */
 void decide_extended(struct watch *w, const struct policy *p, u64 now);
-
-/* When to look again though nothing is told, ~0: never. */
-u64 decide_next(const struct watch *w, const struct policy *p, const struct info *info);
 
 #endif /* COWP_MONITOR_DECIDE_H */

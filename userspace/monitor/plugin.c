@@ -43,12 +43,14 @@
  * @watch:	what is remembered
  * @policy:	what is wanted
  * @error:	of the configuration, as told
+ * @left:	a program that was killed and has not ended
  */
 struct monitored {
 	char name[NAME_CHARS];
 	struct watch watch;
 	struct policy policy;
 	char error[ERROR_CHARS];
+	pid_t left;
 };
 
 /* What the parts shared with the command tell while this thread works for a volume */
@@ -149,39 +151,48 @@ static void diff_below(const struct monitored *m, char path[PATH_MAX])
 	free(t.line);
 }
 
-/* True: it has ended with status 0. */
-static bool run(const struct monitored *m, const struct info *info, char * const argv[],
-		const char *diff)
+/*
+ * @what:	it is, to people
+ * True: it has ended with status 0.
+ */
+static bool run(struct monitored *m, const struct info *info, const char *what,
+		char * const argv[], const char *diff)
 {
 	struct command_about about = { .volume = m->name, .diff = diff, .info = info };
-	int status = command_run(argv, &about, m->policy.command_secs);
+	int status = command_run(argv, &about, m->policy.command_secs, &m->left);
 
 	if (status == -ETIMEDOUT)
 		journal(JOURNAL_FAILED, m->name, info,
-			"'%s' was ended, as it took more than command_secs (%u s)",
-			argv[0], m->policy.command_secs);
+			"%s was killed, as it took more than command_secs (%u s)%s", what,
+			m->policy.command_secs,
+			m->left ? "; it has not ended yet, as what waits for a blocked volume" : "");
+	else if (status == -EBUSY)
+		journal(JOURNAL_FAILED, m->name, info,
+			"%s is not run, as process %d, which was killed, has not ended", what,
+			(int)m->left);
 	else if (status < 0)
-		journal(JOURNAL_FAILED, m->name, info, "'%s' cannot be run: %s", argv[0],
+		journal(JOURNAL_FAILED, m->name, info, "%s cannot be run: %s", what,
 			strerror(-status));
 	else if (status)
-		journal(JOURNAL_FAILED, m->name, info, "'%s' ended with status %d", argv[0],
-			status);
+		journal(JOURNAL_FAILED, m->name, info, "%s ended with status %d", what, status);
 	return !status;
 }
 
-static bool run_shell(struct monitored *m, const struct info *info, char *command,
-		      const char *diff)
+static bool run_shell(struct monitored *m, const struct info *info, const char *what,
+		      char *command, const char *diff)
 {
 	char shell[] = "/bin/sh", option[] = "-c";
 	char * const argv[] = { shell, option, command, NULL };
 
-	return run(m, info, argv, diff);
+	return run(m, info, what, argv, diff);
 }
 
-static bool run_lvextend(const struct monitored *m, const struct info *info, char *diff)
+/* The shell finds it by our PATH; the daemon's is that of whoever has started it. */
+static bool run_lvextend(struct monitored *m, const struct info *info, char *diff)
 {
-	char program[] = "lvextend", option[] = "-l", size[32];
-	char * const argv[] = { program, option, size, diff, NULL };
+	char shell[] = "/bin/sh", option[] = "-c", command[] = "exec lvextend -l \"$1\" \"$2\"";
+	char name[] = "lvextend", size[32];
+	char * const argv[] = { shell, option, command, name, size, diff, NULL };
 
 	if (strncmp(diff, "/dev/mapper/", strlen("/dev/mapper/"))) {
 		journal(JOURNAL_FAILED, m->name, info,
@@ -190,27 +201,33 @@ static bool run_lvextend(const struct monitored *m, const struct info *info, cha
 		return false;
 	}
 	snprintf(size, sizeof(size), "+%u%%LV", m->policy.extend_percent);
-	return run(m, info, argv, diff);
+	return run(m, info, name, argv, diff);
 }
 
-static void extend(struct monitored *m, const struct info *info)
+static void enlarge(struct monitored *m, const struct info *info)
 {
 	char diff[PATH_MAX];
-	struct volume v;
-	u64 before = info->total;
 
 	diff_below(m, diff);
-	if (*m->policy.extend_command ? !run_shell(m, info, m->policy.extend_command, diff) :
-					!run_lvextend(m, info, diff))
+	if (*m->policy.extend_command ?
+	    run_shell(m, info, "extend_command", m->policy.extend_command, diff) :
+	    run_lvextend(m, info, diff))
+		decide_enlarged(&m->watch);
+}
+
+static void grow(struct monitored *m, const struct info *info)
+{
+	u64 before = info->total;
+	struct volume v;
+
+	if (!m->watch.enlarged || volume_open(&v, m->name))
 		return;
-	if (volume_open(&v, m->name))
-		return;
-	if (!volume_grow(&v) && (!v.info.fault || !volume_message(&v, NULL, "clear")) &&
-	    !volume_refresh(&v)) {
-		journal(JOURNAL_EXTENDED, m->name, &v.info,
-			"its diff area has grown from %llu to %llu chunks, %llu are used", before,
-			v.info.total, v.info.used);
+	if (!volume_grow(&v)) {
 		decide_extended(&m->watch, &m->policy, now());
+		if ((!v.info.fault || !volume_message(&v, NULL, "clear")) && !volume_refresh(&v))
+			journal(JOURNAL_EXTENDED, m->name, &v.info,
+				"its diff area has grown from %llu to %llu chunks, %llu are used",
+				before, v.info.total, v.info.used);
 	}
 	volume_close(&v);
 }
@@ -241,13 +258,15 @@ static void react(struct monitored *m, const struct info *info)
 		journal(JOURNAL_LOW, m->name, info,
 			"room in its diff area runs low: %llu of %llu chunks are used", info->used,
 			info->total);
-	if (todo & DECIDE_EXTEND)
-		extend(m, info);
+	if (todo & DECIDE_ENLARGE)
+		enlarge(m, info);
+	if (todo & DECIDE_GROW)
+		grow(m, info);
 	if ((todo & DECIDE_HOOK) && *m->policy.fault_command) {
 		char diff[PATH_MAX];
 
 		diff_below(m, diff);
-		run_shell(m, info, m->policy.fault_command, diff);
+		run_shell(m, info, "fault_command", m->policy.fault_command, diff);
 	}
 }
 
