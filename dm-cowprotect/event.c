@@ -16,6 +16,7 @@
 #include "worker.h"
 
 #define RETRY_MS	1000U
+#define BLOCKED		"blocked, I/O is held, the snapshots are safe"
 
 /**
  * port_event - state, fault or mode changed
@@ -79,8 +80,8 @@ static void log_note(const char *name, const struct cowp_event_note *note)
 	else if (note->fault == COWP_FAULT_NONE)
 		DMINFO("%s: %s, %s mode", name, state, mode);
 	else if (note->state == COWP_STATE_BLOCKED)
-		DMERR("%s: blocked, I/O is held, the snapshots are safe; %s: %s",
-		      name, fault, remedy);
+		DMERR("%s: " BLOCKED "; %s: %s (cowprotect status %s tells more)",
+		      name, fault, remedy, name);
 	else
 		DMWARN("%s: %s, %s mode, %s: %s", name, state, mode, fault, remedy);
 }

@@ -37,7 +37,7 @@
 #define COWP_FAULTS(X)							\
 	X(NONE, "none", "nothing to do")				\
 	X(DIFF_AREA_MISSING, "diff-area-missing",			\
-	  "attach the diff device, reload the table with it, then send clear") \
+	  "attach the diff device, then reload the table with it") \
 	X(ONLINE_IO_FAILURE, "io-failure-during-online",		\
 	  "repair the diff device, then send clear")			\
 	X(METADATA_CORRUPTION, "metadata-corruption",			\
@@ -60,7 +60,8 @@
 	X(DIFF_AREA_REMOVED, "diff-area-removed",			\
 	  "attach the diff device again, reload the table with it, then send clear") \
 	X(EXTERNAL_WRITER, "external-writer",				\
-	  "stop whatever else writes to the diff device; deactivate and activate again") \
+	  "stop whatever else uses the diff device, bring the right one back, "	\
+	  "then send clear, or deactivate and activate again") \
 	X(TIMEOUT, "timeout",						\
 	  "repair the diff device, then send clear")			\
 	X(INTERNAL_ERROR, "internal-error",				\

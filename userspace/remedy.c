@@ -3,12 +3,23 @@
  * What a fault means to people, and the commands that mend it.  The module's own
  * words (include/cowprotect_words.h) are for those who use dmsetup.
  *
- * In a step "@" stands for the volume's name.
+ * In a step "@" stands for the volume's name.  A step is
+ *
+ *	[WHEN: ] WHAT [, WHAT]...
+ *
+ * WHEN begins with "if" or "or"; WHAT is a command as it is to be typed, with DEVICE
+ * for a device, or something that no command does.  tests/vm/guest/drill.sh does it
+ * all by these rules.
  */
 #include "remedy.h"
 
 #define CLEAR	"cowprotect clear @"
-#define REPLACE	"if its disk came back under another name: cowprotect replace-diff @ DEVICE"
+#define REPLACE	"if it was attached anew: cowprotect replace-diff @ DEVICE"
+#define ACCEPT	CLEAR " --accept-unreadable"
+/* Without its device the volume writes nothing there at its end. */
+#define LET_FAIL	"cowprotect replace-diff @ -, dmsetup message @ 0 blocked_io error"
+#define REPAIR	"repair it (the kernel log tells more)"
+#define GIVE_UP	"or lose all snapshots: cowprotect reset @"
 
 static const struct {
 	const char *reason;
@@ -17,39 +28,38 @@ static const struct {
 	[COWP_FAULT_NONE] = { "nothing is wrong", { NULL } },
 	[COWP_FAULT_DIFF_AREA_MISSING] = { "the diff device is not there",
 		{ "attach it", "cowprotect replace-diff @ DEVICE" } },
-	[COWP_FAULT_ONLINE_IO_FAILURE] = { "the diff device fails reads since the activation",
-		{ "repair it (see the kernel log)", REPLACE, CLEAR } },
-	[COWP_FAULT_METADATA_CORRUPTION] = {
-		"what is on the diff device cannot be the diff area of this volume",
-		{ "see what is wrong (the kernel log; cowprotect check DEVICE)",
-		  "bring the right device, or its restored content: cowprotect replace-diff @ DEVICE",
-		  CLEAR, "or give the snapshots up: cowprotect reset @" } },
+	[COWP_FAULT_ONLINE_IO_FAILURE] = { "the diff area could not be read",
+		{ REPAIR, REPLACE, CLEAR } },
+	[COWP_FAULT_METADATA_CORRUPTION] = { "the diff area is damaged",
+		{ "cowprotect check DEVICE",
+		  "put back what is damaged as it was when the volume stopped", REPLACE, CLEAR,
+		  GIVE_UP } },
 	[COWP_FAULT_MEMORY_ALLOCATION_FAILURE] = { "there is not enough memory",
 		{ "free some", CLEAR } },
 	[COWP_FAULT_COW_READ_FAILURE] = { "old content cannot be read from the live device",
-		{ "repair the live device (see the kernel log), then: " CLEAR,
-		  "or let sectors be missing in the snapshots: " CLEAR " --accept-unreadable" } },
+		{ REPAIR, CLEAR,
+		  "or let unreadable sectors be missing in the snapshots: " ACCEPT } },
 	[COWP_FAULT_COW_WRITE_FAILURE] = { "the diff device fails writes",
-		{ "repair it (see the kernel log)", REPLACE, CLEAR } },
+		{ REPAIR, REPLACE, CLEAR } },
 	[COWP_FAULT_DIFF_AREA_FULL] = { "the diff area is full",
-		{ "enlarge its device, then: cowprotect grow @",
-		  "or delete the oldest snapshots: cowprotect delete --oldest @", CLEAR } },
+		{ "enlarge its device, cowprotect grow @",
+		  "or lose the oldest snapshot: cowprotect delete --oldest @", CLEAR } },
 	[COWP_FAULT_GROW_TOO_SLOW] = { "the diff area was full for too long",
-		{ "begin anew: cowprotect reset @",
-		  "enlarge its device, then: cowprotect grow @" } },
+		{ "cowprotect reset @" } },
 	[COWP_FAULT_GROW_FAILED] = { "the diff area could not take up its new size",
-		{ "see the kernel log for the reason", "cowprotect grow @", CLEAR } },
-	[COWP_FAULT_IO_FAILURE] = { "the diff device fails",
-		{ "repair it (see the kernel log)", REPLACE, CLEAR } },
+		{ REPAIR, "cowprotect grow @", CLEAR } },
+	[COWP_FAULT_IO_FAILURE] = { "the diff device fails", { REPAIR, REPLACE, CLEAR } },
 	[COWP_FAULT_DIFF_AREA_REMOVED] = { "the diff device is gone",
 		{ "attach it again", REPLACE, CLEAR } },
 	[COWP_FAULT_EXTERNAL_WRITER] = {
-		"the diff device is another one, or somebody else has used it",
+		"the diff device holds another diff area, or another activation has used this one",
 		{ "stop whatever else uses it",
-		  "bring the right device: cowprotect replace-diff @ DEVICE", CLEAR,
-		  "if it has been written to: cowprotect deactivate @, and activate it again" } },
+		  "if another device took its place: cowprotect replace-diff @ DEVICE", CLEAR,
+		  "or let what waits fail, and take the snapshots as another activation left them: "
+		  LET_FAIL ", unmount it, cowprotect deactivate @, activate it again",
+		  GIVE_UP } },
 	[COWP_FAULT_TIMEOUT] = { "the diff device does not answer",
-		{ "repair it (see the kernel log)", REPLACE, CLEAR } },
+		{ REPAIR, REPLACE, CLEAR } },
 	[COWP_FAULT_INTERNAL_ERROR] = { "an error of dm-cowprotect itself",
 		{ "report it with the kernel log", CLEAR } },
 };
@@ -83,9 +93,9 @@ static void lost(struct remedy *r, const char *volume, const struct info *info)
 	put(r->reason, reason, volume);
 	if (info->mark == INFO_UNMARKED)
 		add(r,
-		    "let its diff device come back before a restart, or activate with --options given_up then",
+		    "let its diff device come back before a restart (else activate with --options given_up then)",
 		    volume);
-	add(r, "begin anew: cowprotect reset @", volume);
+	add(r, "cowprotect reset @", volume);
 }
 
 bool remedy_find(struct remedy *r, const char *volume, const struct info *info)

@@ -7,8 +7,8 @@
 
 #include "info.h"
 
-#define REMEDY_STEPS	4U
-#define REMEDY_CHARS	256U
+#define REMEDY_STEPS	5U
+#define REMEDY_CHARS	512U
 
 /**
  * struct remedy - for one volume in its state

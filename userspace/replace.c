@@ -60,7 +60,7 @@ static int check_new(const struct volume *v, const char *operand, char path[PATH
 	return ret;
 }
 
-/* The volume was activated without a diff device: its table gets one. */
+/* The volume has no device of ours between: its own table gets one. */
 static int first_diff(const struct volume *v, const char *name, const char *path, u64 sectors)
 {
 	char *table;
@@ -114,14 +114,8 @@ static int replace(struct volume *v, const char *operand)
 	ret = check_new(v, operand, path, &sectors);
 	if (ret)
 		return ret;
-	if (!strcmp(v->diff, VOLUME_NO_DIFF))
+	if (!strcmp(v->diff, VOLUME_NO_DIFF) || mapper_find(name, &d))
 		return first_diff(v, name, path, sectors);
-	if (mapper_find(name, &d)) {
-		tool_error(v->device.name,
-			   "its diff device is not %s, so that it cannot be exchanged; load another table with dmsetup",
-			   name);
-		return TOOL_FAILED;
-	}
 	snprintf(line, sizeof(line), "%s 0", path);
 	return volume_exchange(name, sectors, "linear", line);
 }

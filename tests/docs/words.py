@@ -17,9 +17,10 @@ import docutils.utils
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GUIDE = "Documentation/admin-guide/dm-cowprotect.rst"
+OPERATION = "Documentation/admin-guide/operation.rst"
 DESIGN = "Documentation/design.rst"
 DOCUMENTS = ["README.md", "Documentation/testing.rst", "tests/sim/README.rst",
-             "Documentation/benchmarks.rst", GUIDE, DESIGN]
+             "Documentation/benchmarks.rst", GUIDE, OPERATION, DESIGN]
 # Where a bare file name in a document may be
 FOLDERS = ["dm-cowprotect", "dm-cowprotect/engine", "include", "tests/vm", "tests/kunit",
            "tests/sim", "userspace", "scripts", "Documentation"]
@@ -83,6 +84,8 @@ def check_contract():
     both_ways("states", x_macro("COWP_STATES"),
               first_column(section(GUIDE, "States").split(" Mode ")[0]))
     both_ways("faults", x_macro("COWP_FAULTS"), first_column(section(GUIDE, "Faults")))
+    both_ways("faults for the operator", x_macro("COWP_FAULTS") - {"none"},
+              first_column(section(OPERATION, "When a volume stops")))
     modes = set(re.findall(r"^\*(\w+) mode\*", text(GUIDE), re.M))
     both_ways("modes", x_macro("COWP_MODES"), modes)
 
@@ -90,6 +93,18 @@ def check_contract():
     explained = set(re.findall(r"^ -(E\w+) ", section(GUIDE, "Messages"), re.M))
     judge("errors that have a reason are in the guide",
           ["the guide lacks -%s" % error for error in errors - explained])
+
+
+def check_reserved():
+    """Fault words that no code of the engine gives to a volume"""
+    engine = "".join(text(os.path.relpath(path, TREE)) for path in
+                     glob.glob(os.path.join(TREE, "dm-cowprotect/engine/*.c")))
+    code = dict(re.findall(r'X\((\w+), "([a-z-]+)"', text("include/cowprotect_words.h")))
+    raised = {word for name, word in code.items()
+              if re.search(r"(?<![!=]= )COWP_FAULT_%s\b" % name, engine)}
+    rows = re.findall(r"^ ([a-z-]+) +(\w+)", section(GUIDE, "Faults"), re.M)
+    both_ways("reserved faults", set(code.values()) - raised,
+              {word for word, first in rows if first == "Reserved"})
 
 
 def check_phases():
@@ -190,6 +205,7 @@ def check_markup():
 
 
 check_contract()
+check_reserved()
 check_phases()
 check_status()
 check_tests()

@@ -294,6 +294,18 @@ static void remedies(void **state)
 		}
 		assert_true(command);
 	}
+	/* Words that no volume has today, so that no drill can do what they say */
+	i.fault = COWP_FAULT_GROW_FAILED;
+	assert_true(remedy_find(&r, "data", &i));
+	assert_string_equal(r.reason, "the diff area could not take up its new size");
+	assert_int_equal(r.count, 3);
+	assert_string_equal(r.steps[1], "cowprotect grow data");
+	assert_string_equal(r.steps[2], "cowprotect clear data");
+	i.fault = COWP_FAULT_INTERNAL_ERROR;
+	assert_true(remedy_find(&r, "data", &i));
+	assert_int_equal(r.count, 2);
+	assert_string_equal(r.steps[0], "report it with the kernel log");
+	assert_string_equal(r.steps[1], "cowprotect clear data");
 	i.state = COWP_STATE_LOST;
 	i.fault = COWP_FAULT_DIFF_AREA_REMOVED;
 	i.mark = INFO_UNMARKED;

@@ -39,7 +39,7 @@ listen
 without protect
 missing_and_said blocked
 check "$name: event, uevent and log say so" told blocked diff-area-missing \
-	"blocked, I/O is held, the snapshots are safe; fault diff-area-missing \\(error -19\\): attach the diff device, reload the table with it, then send clear"
+	"blocked, I/O is held, the snapshots are safe; fault diff-area-missing \\(error -19\\): attach the diff device, then reload the table with it"
 write_next
 dd if=/dev/mapper/vol of=/dev/null bs=4k count=1 iflag=direct status=none &
 reader=$!

@@ -6,9 +6,11 @@
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
 
+#include "remedy.h"
 #include "journal.h"
 
-#define TEXT_CHARS	512
+/* A reason and all steps of a remedy */
+#define TEXT_CHARS	((REMEDY_STEPS + 1) * (REMEDY_CHARS + 2) + 128)
 
 static const struct {
 	const char *id;

@@ -165,7 +165,7 @@ static bool run(struct monitored *m, const struct info *info, const char *what,
 		journal(JOURNAL_FAILED, m->name, info,
 			"%s was killed, as it took more than command_secs (%u s)%s", what,
 			m->policy.command_secs,
-			m->left ? "; it has not ended yet, as what waits for a blocked volume" : "");
+			m->left ? "; it waits for a disk and has not ended yet" : "");
 	else if (status == -EBUSY)
 		journal(JOURNAL_FAILED, m->name, info,
 			"%s is not run, as process %d, which was killed, has not ended", what,

@@ -70,13 +70,6 @@ told()
 	}
 }
 
-# Where the segments begin, in sectors: from the root
-first_segment()
-{
-	dd if="$under" bs=4k count=1 iflag=direct status=none |
-		od -An -j 88 -N 8 -tu8 | awk '{ print $1 * 8 }'
-}
-
 # Content of the volume before the story, chunks that were not written since
 new_volume()
 {

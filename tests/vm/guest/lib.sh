@@ -50,6 +50,13 @@ map_diff()
 	diff=/dev/mapper/diff
 }
 
+# Where the segments begin, in sectors: from the root of $under
+first_segment()
+{
+	dd if="$under" bs=4k count=1 iflag=direct status=none |
+		od -An -j 88 -N 8 -tu8 | awk '{ print $1 * 8 }'
+}
+
 # live_table LIVE DIFF CHUNK [OPTION...]: a table line for all of the device
 live_table()
 {
