@@ -173,9 +173,9 @@ check "no snapshot was made" is "$(message data list | wc -l)" 2
 # A command that is killed.  A child of it that polls has frozen its file system.
 frozen()
 {
-	local keeper
-	for keeper in $(cat "/proc/$command/task/$command/children"); do
-		! grep -q poll "/proc/$keeper/wchan" || return 0
+	local status
+	for status in $(grep -ls "^PPid:[[:space:]]*$command\$" /proc/[0-9]*/status); do
+		! grep -q poll "${status%status}wchan" || return 0
 	done
 	return 1
 }
