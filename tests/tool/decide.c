@@ -160,7 +160,7 @@ static void extension_at_once_then_backed_off(void **state)
 	assert_int_equal(look(i, 6), EXTEND);
 	assert_int_equal(look(i, 15), 0);
 	assert_int_equal(look(i, 16), EXTEND);
-	decide_extended(&watch, &policy, 17);
+	decide_extended(&watch, &policy, true, 17);
 	assert_int_equal(look(i, 21), 0);
 	assert_int_equal(look(i, 22), EXTEND);
 	assert_int_equal(look(good, 23), 0);
@@ -179,8 +179,32 @@ static void not_enlarged_before_it_has_grown(void **state)
 	decide_enlarged(&watch);
 	assert_int_equal(look(i, 6), DECIDE_GROW);
 	assert_int_equal(look(i, 16), DECIDE_GROW);
-	decide_extended(&watch, &policy, 17);
+	decide_extended(&watch, &policy, true, 17);
 	assert_int_equal(look(i, 22), EXTEND);
+}
+
+/* No larger device makes room in a full list of runs. */
+static void what_does_not_help_backs_off(void **state)
+{
+	static const u64 times[] = { 1, 6, 16, 36, 66, 96, 126 };
+	struct info i = volume(COWP_STATE_BLOCKED, COWP_FAULT_DIFF_AREA_FULL);
+	u64 now;
+	u32 nr = 0;
+
+	(void)state;
+	policy.extend_percent = 20;
+	look(good, 0);
+	for (now = 1; now <= 126; now++) {
+		bool due = now == times[nr];
+
+		assert_int_equal(look(i, now) & EXTEND, due ? EXTEND : 0);
+		if (due) {
+			decide_enlarged(&watch);
+			decide_extended(&watch, &policy, false, now);
+		}
+		nr += due;
+	}
+	assert_int_equal(nr, ARRAY_SIZE(times));
 }
 
 static void a_full_area_is_extended(void **state)
@@ -218,6 +242,7 @@ int main(void)
 		cmocka_unit_test_setup(low_room_is_told_without_policy, setup),
 		cmocka_unit_test_setup(extension_at_once_then_backed_off, setup),
 		cmocka_unit_test_setup(not_enlarged_before_it_has_grown, setup),
+		cmocka_unit_test_setup(what_does_not_help_backs_off, setup),
 		cmocka_unit_test_setup(a_full_area_is_extended, setup),
 		cmocka_unit_test_setup(a_broken_area_is_not_extended, setup),
 	};

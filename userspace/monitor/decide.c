@@ -112,8 +112,9 @@ void decide_enlarged(struct watch *w)
 	w->enlarged = true;
 }
 
-void decide_extended(struct watch *w, const struct policy *p, u64 now)
+void decide_extended(struct watch *w, const struct policy *p, bool helped, u64 now)
 {
 	w->enlarged = false;
-	begin(&w->extend, p, now, p->retry_first_secs);
+	if (helped)
+		begin(&w->extend, p, now, p->retry_first_secs);
 }

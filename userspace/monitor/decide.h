@@ -62,7 +62,14 @@ u32 decide(struct watch *w, const struct policy *p, const struct info *info, u64
 /* The device is larger now: until the area has taken that up it is not enlarged again. */
 void decide_enlarged(struct watch *w);
 
-/* An extension has succeeded: the next one, if room is low again, waits no longer. */
-void decide_extended(struct watch *w, const struct policy *p, u64 now);
+/*
+ * decide_extended - the area has taken the larger device up
+ * @helped:	no fault stands any more
+ *
+ * Then the next extension, if room is low again, waits no longer.  An area can be full
+ * of what no larger device makes room for: attempts that do not help are made ever more
+ * seldom, as those that fail, or they would soon have taken all of the volume group.
+ */
+void decide_extended(struct watch *w, const struct policy *p, bool helped, u64 now);
 
 #endif /* COWP_MONITOR_DECIDE_H */

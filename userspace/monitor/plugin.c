@@ -219,12 +219,14 @@ static void grow(struct monitored *m, const struct info *info)
 {
 	u64 before = info->total;
 	struct volume v;
+	bool helped;
 
 	if (!m->watch.enlarged || volume_open(&v, m->name))
 		return;
 	if (!volume_grow(&v)) {
-		decide_extended(&m->watch, &m->policy, now());
-		if ((!v.info.fault || !volume_message(&v, NULL, "clear")) && !volume_refresh(&v))
+		helped = !v.info.fault || !volume_message(&v, NULL, "clear");
+		decide_extended(&m->watch, &m->policy, helped, now());
+		if (helped && !volume_refresh(&v))
 			journal(JOURNAL_EXTENDED, m->name, &v.info,
 				"its diff area has grown from %llu to %llu chunks, %llu are used",
 				before, v.info.total, v.info.used);
