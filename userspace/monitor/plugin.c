@@ -12,6 +12,11 @@
  * configuration is read only while nothing is wrong.  Programs (lvextend, those
  * of the administrator) may still have to wait for the disk; they are given up
  * after a time.
+ *
+ * A daemon that is started while a volume is blocked has read nothing yet, so it
+ * reads then, too.  dmeventd registers a volume in the thread that is the volume's,
+ * without a lock: should the file be on that very volume, which then holds the
+ * daemon's own program as well, no other volume waits for it.
  */
 #include <errno.h>
 /* dmeventd finds its three functions; all others stay inside. */
