@@ -43,7 +43,7 @@ static const struct {
 		{ REPAIR, REPLACE, CLEAR } },
 	[COWP_FAULT_DIFF_AREA_FULL] = { "the diff area is full",
 		{ "enlarge its device, cowprotect grow @",
-		  "or lose the oldest snapshot: cowprotect delete --oldest @", CLEAR } },
+		  "or lose the oldest snapshot: cowprotect delete --oldest @", CLEAR, GIVE_UP } },
 	[COWP_FAULT_GROW_TOO_SLOW] = { "the diff area was full for too long",
 		{ "cowprotect reset @" } },
 	[COWP_FAULT_GROW_FAILED] = { "the diff area could not take up its new size",

@@ -17,10 +17,15 @@ cause=
 writer=
 # It was attached anew, or is another one
 moved=
-# The beginning of the "or" that is taken
+# The beginning of the "or" that is taken, and whether it is the log's
 chosen=nothing
-snapshots=2
+second=
+# Ids of the snapshots that are to be there, and what they are to show
+kept=
+sums=()
 CHUNK=4K
+# That one write writes
+kib=64
 # Of the live device, that are written and summed; empty: all
 live_kib=
 
@@ -50,6 +55,15 @@ activate()
 		"$device"
 }
 
+take_snapshot()
+{
+	local before id
+	before=$(sum /dev/mapper/data)
+	id=$(cowprotect snapshot --no-freeze data | awk '{ print $2 }')
+	sums[id]=$before
+	kept="${kept:+$kept }$id"
+}
+
 # Two snapshots, and chunks that were preserved for each
 new_volume()
 {
@@ -57,11 +71,10 @@ new_volume()
 	cowprotect format --force --lose all --live "$live" --chunk "$CHUNK" "$@" "$device" > /tmp/format || return
 	uuid=$(awk '$1 == "uuid" { print $2 }' /tmp/format)
 	activate || return
-	sums=$(sum "$live")
-	cowprotect snapshot --no-freeze data > /dev/null
+	kept=
+	take_snapshot
 	fill /dev/mapper/data 7000 0 128
-	sums="$sums $(sum /dev/mapper/data)"
-	cowprotect snapshot --no-freeze data > /dev/null
+	take_snapshot
 	fill /dev/mapper/data 8000 64 128
 	at=256
 }
@@ -84,15 +97,15 @@ write_next()
 {
 	seed=$((at * 100))
 	place=$at
-	at=$((at + 64))
-	fill /dev/mapper/data $seed "$place" 64 &
+	at=$((at + kib))
+	fill /dev/mapper/data $seed "$place" "$kib" &
 	writer=$!
 }
 
 written()
 {
-	cmp <(numbers "$seed" 64) <(dd if=/dev/mapper/data bs=4k skip=$((place / 4)) \
-		count=16 iflag=direct status=none)
+	cmp <(numbers "$seed" "$kib") <(dd if=/dev/mapper/data bs=64k skip=$((place / 64)) \
+		count=$((kib / 64)) iflag=direct status=none)
 }
 
 # shows ID: its sum, by the command
@@ -105,11 +118,11 @@ shows()
 
 nothing_lost()
 {
-	local id shown=
-	for id in $(seq "$snapshots"); do
-		shown="$shown $(shows "$id")"
+	local id
+	is "$(cowprotect list data | awk '{ print $2 }' | xargs)" "$kept" || return
+	for id in $kept; do
+		is "$(shows "$id")" "${sums[id]}" || return
 	done
-	is "${shown# }" "$sums"
 }
 
 blocked()
@@ -246,6 +259,8 @@ log_step()
 	reload\ the\ table*) reload ;;
 	grow\ the\ diff\ device) hands "$1" && reload ;;
 	run\ cowprotect\ check*) cowprotect check "$device" || true ;;
+	# The oldest, of the line that "dmsetup status" prints
+	delete\ snapshots) sent "delete_snapshot $(word data 8)" ;;
 	*)
 		hands "$1" || return
 		# A disk under another name is below another device.
@@ -258,13 +273,15 @@ log_line()
 	dmesg | grep "cowprotect: data: .*fault " | tail -n 1
 }
 
-# The newest line of the log, without what stands there as another choice
+# The newest line of the log, without what stands there as another choice, or with
+# that alone
 follow_log()
 {
 	local line step
 	line=$(log_line)
 	echo "$line"
-	grep -q "cowprotect status data tells more" <<< "$line" || return
+	! state_is data blocked || grep -q "cowprotect status data tells more" <<< "$line" || return
+	[ -z "$second" ] || line=$(sed -E 's/(error [^:]*\): )[^;]*, or /\1/' <<< "$line")
 	line=${line##*error *): }
 	line=$(sed -E 's/ \(cowprotect status .*//; s/, or [^;]*//; s/, then |; then |; |, | and /\n/g' <<< "$line")
 	while read -r step <&3; do
