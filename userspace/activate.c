@@ -15,6 +15,7 @@
 #include "table-options.h"
 #include "volume.h"
 #include "watching.h"
+#include "witnessed.h"
 
 struct options {
 	const char *name;
@@ -26,6 +27,7 @@ struct options {
 	bool have_uuid;
 	bool force;
 	bool no_monitor;
+	bool protected;	/* the area says so */
 };
 
 static int take_option(struct options *o, const struct tool_action *a, int c)
@@ -139,6 +141,7 @@ static int check_area(struct options *o, const struct fixed *f, const struct are
 		return TOOL_DEVICE;
 	}
 	memcpy(o->uuid, f->info.uuid, sizeof(o->uuid));
+	o->protected = f->copy[f->newest].mode == COWP_MODE_PROTECTED;
 	o->chunk_sectors = (u64)f->info.chunk_blocks * COWP_BLOCK_SECTORS;
 	if (o->force || !identity_read(&id, diff, o->uuid))
 		return TOOL_OK;
@@ -222,6 +225,9 @@ static int activate(struct options *o)
 	if (ret)
 		return ret;
 	area_letters(area, o->uuid);
+	ret = witnessed_recall(o->name, area, o->protected, &o->table);
+	if (ret)
+		return ret;
 	if (!sectors)
 		return make_live(o, area, live, VOLUME_NO_DIFF, live_sectors);
 	ret = held_attach(area, o->name, diff, sectors);
@@ -250,8 +256,12 @@ static int run(const struct tool_action *a, int argc, char **argv)
 	if (!o.no_monitor)
 		watching_begin(o.name);
 	ret = volume_settle(&v, COWP_FAULT_NONE);
-	if (!ret)
+	if (!ret) {
 		report_fault(&v, stderr);
+		witnessed_review(&v);
+		if (o.no_monitor)
+			witnessed_by_nobody(&v);
+	}
 	volume_close(&v);
 	return ret;
 }

@@ -15,6 +15,7 @@
 #include "loss.h"
 #include "name.h"
 #include "signature.h"
+#include "witnessed.h"
 
 #define MIB_BLOCKS	((1U << 20) / COWP_BLOCK_SIZE)
 
@@ -342,6 +343,7 @@ static int write_identity(struct options *o, const struct area *diff)
 
 static int overwrite(struct options *o, const struct area *diff)
 {
+	char area[NAME_AREA + 1];
 	int ret;
 
 	if (o->force && !wipe(diff))
@@ -349,7 +351,13 @@ static int overwrite(struct options *o, const struct area *diff)
 	if (!o->have_uuid)
 		uuid_generate_random(o->uuid);
 	ret = run_engine(o, diff);
-	return ret ? ret : write_identity(o, diff);
+	if (!ret)
+		ret = write_identity(o, diff);
+	if (!ret && o->have_uuid) {
+		area_letters(area, o->uuid);
+		witnessed_forget(area);
+	}
+	return ret;
 }
 
 /*

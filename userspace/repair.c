@@ -4,14 +4,17 @@
 
 #include "area.h"
 #include "report.h"
+#include "witnessed.h"
 
 /* What has become of it, behind a message that changed it */
 static int tell_state(struct volume *v, int ret)
 {
 	if (!ret)
 		ret = volume_refresh(v);
-	if (!ret)
+	if (!ret) {
 		report_status(v, stdout);
+		witnessed_review(v);
+	}
 	volume_close(v);
 	return ret;
 }
@@ -128,6 +131,8 @@ static int run_reset(const struct tool_action *a, int argc, char **argv)
 		volume_close(&v);
 		return TOOL_FAILED;
 	}
+	if (force && (v.info.state == COWP_STATE_BLOCKED || v.info.state == COWP_STATE_WAITING))
+		witnessed_give_up(&v);
 	ret = volume_message(&v, NULL, "reset%s", force ? " force" : "");
 	if (ret && !force)
 		tool_error(v.device.name,

@@ -11,6 +11,7 @@
 #include "device.h"
 #include "held.h"
 #include "report.h"
+#include "witnessed.h"
 
 static bool is_absent(const char *name)
 {
@@ -135,8 +136,10 @@ static int run(const struct tool_action *a, int argc, char **argv)
 	if (!ret)
 		ret = volume_settle(&v, strcmp(v.diff, VOLUME_NO_DIFF) ? COWP_FAULT_NONE :
 				    v.info.fault);
-	if (!ret)
+	if (!ret) {
 		report_status(&v, stdout);
+		witnessed_review(&v);
+	}
 	volume_close(&v);
 	return ret;
 }

@@ -24,7 +24,7 @@ static const struct {
 	{ "discard_freed", 0 },
 };
 
-static bool given(const struct table_options *o, const char *word)
+bool table_options_have(const struct table_options *o, const char *word)
 {
 	size_t length = strlen(word);
 	const char *at = o->words;
@@ -52,7 +52,7 @@ static const char *take_one(struct table_options *o, char *option)
 			break;
 	if (i == ARRAY_SIZE(known))
 		return "is no option of a volume";
-	if (given(o, option))
+	if (table_options_have(o, option))
 		return "is there twice";
 	if (value && !known[i].max)
 		return "takes no value";
@@ -67,7 +67,7 @@ static const char *take_one(struct table_options *o, char *option)
 		return "is one too many";
 	sprintf(o->words + at, " %s%s%s", option, value ? " " : "", value ? value : "");
 	o->count += value ? 2 : 1;
-	if (given(o, "protect") && given(o, "noprotect"))
+	if (table_options_have(o, "protect") && table_options_have(o, "noprotect"))
 		return "excludes the other of protect and noprotect";
 	return NULL;
 }

@@ -25,4 +25,6 @@ struct table_options {
 /* Add what @list says.  Returns NULL, or what is wrong with @wrong. */
 const char *table_options_take(struct table_options *o, const char *list);
 
+bool table_options_have(const struct table_options *o, const char *word);
+
 #endif /* COWP_TOOL_TABLE_OPTIONS_H */

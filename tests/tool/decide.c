@@ -129,6 +129,7 @@ static void lost_is_left_alone(void **state)
 
 	(void)state;
 	policy.extend_percent = 10;
+	i.mark = INFO_MARKED;
 	i.low_water = true;
 	look(good, 0);
 	assert_int_equal(look(i, 1), DECIDE_TELL_LOST | DECIDE_HOOK | DECIDE_TELL_LOW);
@@ -229,6 +230,83 @@ static void a_broken_area_is_not_extended(void **state)
 	assert_int_equal(look(i, 1000) & EXTEND, 0);
 }
 
+/* ---- the witness ---- */
+
+static u32 look_with(enum witness_word stands, struct info info, u64 now)
+{
+	watch.witness = stands;
+	return look(info, now) & (DECIDE_WRITE | DECIDE_REMOVE | DECIDE_TELL_UNHEARD);
+}
+
+static struct info lost(enum info_mark mark)
+{
+	struct info i = volume(COWP_STATE_LOST, COWP_FAULT_DIFF_AREA_REMOVED);
+
+	i.mark = mark;
+	return i;
+}
+
+static void a_wait_is_witnessed(void **state)
+{
+	struct info waits = volume(COWP_STATE_WAITING, COWP_FAULT_DIFF_AREA_REMOVED);
+
+	(void)state;
+	assert_int_equal(look_with(WITNESS_NONE, good, 0), 0);
+	assert_int_equal(look_with(WITNESS_NONE, waits, 1), DECIDE_WRITE);
+	assert_int_equal(look_with(WITNESS_WAITING, waits, 2), 0);
+	assert_int_equal(look_with(WITNESS_WAITING, lost(INFO_UNMARKED), 3), DECIDE_WRITE);
+	assert_int_equal(look_with(WITNESS_LOST, lost(INFO_UNMARKED), 4), 0);
+	assert_int_equal(look_with(WITNESS_LOST, lost(INFO_UNMARKED), 100000), 0);
+	assert_int_equal(look_with(WITNESS_LOST, lost(INFO_MARKED), 100001), DECIDE_REMOVE);
+	assert_int_equal(look_with(WITNESS_NONE, lost(INFO_MARKED), 100002), 0);
+}
+
+static void the_witness_goes_when_it_goes_on(void **state)
+{
+	struct info waits = volume(COWP_STATE_WAITING, COWP_FAULT_DIFF_AREA_FULL);
+
+	(void)state;
+	assert_int_equal(look_with(WITNESS_NONE, waits, 0), DECIDE_WRITE);
+	assert_int_equal(look_with(WITNESS_WAITING, volume(COWP_STATE_RECOVERING, 0), 1), 0);
+	assert_int_equal(look_with(WITNESS_WAITING, waits, 2), 0);
+	assert_int_equal(look_with(WITNESS_WAITING, good, 3), DECIDE_REMOVE);
+	assert_int_equal(look_with(WITNESS_NONE, good, 4), 0);
+	/* A second wait is witnessed as the first was. */
+	assert_int_equal(look_with(WITNESS_NONE, waits, 5), DECIDE_WRITE);
+}
+
+/* What cannot be done now is tried again, less and less often. */
+static void the_witness_is_tried_again(void **state)
+{
+	static const u64 times[] = { 1, 6, 16, 36, 66, 96 };
+	struct info waits = volume(COWP_STATE_WAITING, COWP_FAULT_DIFF_AREA_REMOVED);
+	u64 now;
+	u32 nr = 0;
+
+	(void)state;
+	look_with(WITNESS_NONE, good, 0);
+	for (now = 1; now <= 96; now++) {
+		bool due = now == times[nr];
+
+		assert_int_equal(look_with(WITNESS_NONE, waits, now), due ? DECIDE_WRITE : 0);
+		nr += due;
+	}
+	assert_int_equal(nr, ARRAY_SIZE(times));
+	/* Another thing to do waits for none of that. */
+	assert_int_equal(look_with(WITNESS_WAITING, good, 97), DECIDE_REMOVE);
+	assert_int_equal(look_with(WITNESS_WAITING, good, 98), 0);
+	assert_int_equal(look_with(WITNESS_WAITING, good, 102), DECIDE_REMOVE);
+}
+
+/* Whoever has not heard it has snapshots that may be wrong, and is told so once. */
+static void an_unheard_witness_stays(void **state)
+{
+	(void)state;
+	assert_int_equal(look_with(WITNESS_UNHEARD, good, 0), DECIDE_TELL_UNHEARD);
+	assert_int_equal(look_with(WITNESS_UNHEARD, good, 1), 0);
+	assert_int_equal(look_with(WITNESS_UNHEARD, lost(INFO_MARKED), 2), DECIDE_REMOVE);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -245,6 +323,10 @@ int main(void)
 		cmocka_unit_test_setup(what_does_not_help_backs_off, setup),
 		cmocka_unit_test_setup(a_full_area_is_extended, setup),
 		cmocka_unit_test_setup(a_broken_area_is_not_extended, setup),
+		cmocka_unit_test_setup(a_wait_is_witnessed, setup),
+		cmocka_unit_test_setup(the_witness_goes_when_it_goes_on, setup),
+		cmocka_unit_test_setup(the_witness_is_tried_again, setup),
+		cmocka_unit_test_setup(an_unheard_witness_stays, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

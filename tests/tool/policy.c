@@ -46,6 +46,7 @@ static void no_file(void **state)
 	assert_true(p.retry_clear);
 	assert_int_equal(p.extend_percent, 0);
 	assert_int_equal(p.command_secs, 60);
+	assert_string_equal(p.witness, "/var/lib/cowprotect/witness");
 }
 
 static void sections(void **state)
@@ -55,12 +56,14 @@ static void sections(void **state)
 	(void)state;
 	assert_true(take("# all\nextend_percent = 10\nretry_clear=no\n"
 			 "[volume other]\nextend_percent = 30\n"
-			 "[volume data]\nextend_percent = 20\nfault_command = mail -s 'it; is' root\n",
+			 "[volume data]\nextend_percent = 20\nfault_command = mail -s 'it; is' root\n"
+			 "witness = /boot/my witness\n",
 			 &p));
 	assert_int_equal(p.extend_percent, 20);
 	assert_false(p.retry_clear);
 	assert_string_equal(p.fault_command, "mail -s 'it; is' root");
 	assert_string_equal(p.extend_command, "");
+	assert_string_equal(p.witness, "/boot/my witness");
 }
 
 static int read_file(const char *path)

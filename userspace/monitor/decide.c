@@ -81,12 +81,29 @@ static u32 tell(struct watch *w, const struct info *i)
 	return todo;
 }
 
+/* What the disk has to say of the volume if the machine ends now */
+static u32 decide_witness(struct watch *w, const struct policy *p, const struct info *i, u64 now)
+{
+	enum witness_due due = witness_due(w->witness, i->state, i->mark);
+	u32 todo = 0;
+
+	if (w->witness == WITNESS_UNHEARD && !w->unheard)
+		todo |= DECIDE_TELL_UNHEARD;
+	w->unheard = w->witness == WITNESS_UNHEARD;
+	if (due != w->due)
+		begin(&w->record, p, now, 0);
+	w->due = due;
+	if (due != WITNESS_KEEP && take_attempt(&w->record, p, now))
+		todo |= due == WITNESS_WRITE ? DECIDE_WRITE : DECIDE_REMOVE;
+	return todo;
+}
+
 u32 decide(struct watch *w, const struct policy *p, const struct info *i, u64 now)
 {
 	/* While the area is read again the fault is not over. */
 	bool known = !w->seen || i->state != COWP_STATE_RECOVERING;
 	bool new_fault = !w->seen || (known && i->fault != w->fault);
-	u32 todo = tell(w, i);
+	u32 todo = tell(w, i) | decide_witness(w, p, i, now);
 
 	if (new_fault)
 		begin(&w->clear, p, now, p->retry_first_secs);

@@ -8,6 +8,7 @@
 
 #include "info.h"
 #include "policy.h"
+#include "witness.h"
 
 /**
  * struct wait - between attempts
@@ -28,6 +29,10 @@ struct wait {
  * @clear:	attempts to send clear
  * @extend:	attempts to enlarge the diff device
  * @enlarged:	it was, but the diff area has not taken it up yet
+ * @witness:	what stands; whoever asks has looked
+ * @due:	what was to be done about that
+ * @record:	attempts to do it
+ * @unheard:	it was told that this activation was not told
  */
 struct watch {
 	bool seen;
@@ -37,6 +42,10 @@ struct watch {
 	struct wait clear;
 	struct wait extend;
 	bool enlarged;
+	enum witness_word witness;
+	enum witness_due due;
+	struct wait record;
+	bool unheard;
 };
 
 /* To be done */
@@ -49,6 +58,9 @@ enum decision {
 	DECIDE_ENLARGE		= 1 << 5,	/* the diff device */
 	DECIDE_GROW		= 1 << 6,	/* take up its new size, clear if blocked */
 	DECIDE_CLEAR		= 1 << 7,	/* send clear */
+	DECIDE_WRITE		= 1 << 8,	/* the witness, before anything else */
+	DECIDE_REMOVE		= 1 << 9,	/* the witness */
+	DECIDE_TELL_UNHEARD	= 1 << 10,	/* nobody heard it at the activation */
 };
 
 /*

@@ -37,6 +37,7 @@
 #include "decide.h"
 #include "device.h"
 #include "journal.h"
+#include "record.h"
 #include "remedy.h"
 #include "volume.h"
 
@@ -49,6 +50,7 @@
  * @policy:	what is wanted
  * @error:	of the configuration, as told
  * @left:	a program that was killed and has not ended
+ * @record:	its witness
  */
 struct monitored {
 	char name[NAME_CHARS];
@@ -56,6 +58,7 @@ struct monitored {
 	struct policy policy;
 	char error[ERROR_CHARS];
 	pid_t left;
+	struct record record;
 };
 
 /* What the parts shared with the command tell while this thread works for a volume */
@@ -112,15 +115,16 @@ static void stay_in_memory(void)
 static void read_policy(struct monitored *m, const struct info *info)
 {
 	char error[ERROR_CHARS];
+	bool good = policy_read(&m->policy, POLICY_FILE, m->name, error, sizeof(error));
 
-	if (policy_read(&m->policy, POLICY_FILE, m->name, error, sizeof(error))) {
-		m->error[0] = 0;
-		return;
-	}
+	if (good && !record_misplaced(&m->record, &m->policy, error, sizeof(error)))
+		error[0] = 0;
 	if (!strcmp(error, m->error))
 		return;
 	strcpy(m->error, error);
-	journal(JOURNAL_FAILED, m->name, info, "%s (what was read before still counts)", error);
+	if (*error)
+		journal(JOURNAL_FAILED, m->name, info, "%s%s", error,
+			good ? "" : " (what was read before still counts)");
 }
 
 /* ---- what is done ---- */
@@ -250,8 +254,18 @@ static void clear(const struct monitored *m)
 
 static void react(struct monitored *m, const struct info *info)
 {
-	u32 todo = decide(&m->watch, &m->policy, info, now());
+	enum witness_word *word = &m->watch.witness;
+	u32 todo;
 
+	*word = record_look(&m->record, &m->policy, *word);
+	todo = decide(&m->watch, &m->policy, info, now());
+	/* First of all: whatever follows may take its time, and the wait has begun. */
+	if (todo & DECIDE_WRITE)
+		*word = record_write(&m->record, &m->policy, info, *word);
+	if (todo & DECIDE_REMOVE)
+		*word = record_remove(&m->record, &m->policy, info, *word);
+	if (todo & DECIDE_TELL_UNHEARD)
+		record_tell_unheard(&m->record, &m->policy, info);
 	if (todo & DECIDE_CLEAR)
 		clear(m);
 	if (todo & DECIDE_TELL_FAULT)
@@ -284,12 +298,13 @@ int register_device(const char *name, const char *uuid, int major, int minor, vo
 	struct monitored *m = calloc(1, sizeof(*m));
 	struct info nothing = { 0 };
 
-	(void)uuid;
-	(void)major;
-	(void)minor;
 	if (!m)
 		return 0;
 	snprintf(m->name, sizeof(m->name), "%s", name_plain(name));
+	if (!record_begin(&m->record, m->name, uuid, major, minor)) {
+		free(m);
+		return 0;
+	}
 	policy_default(&m->policy);
 	read_policy(m, &nothing);
 	stay_in_memory();

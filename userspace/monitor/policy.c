@@ -7,6 +7,7 @@
 
 #include "name.h"
 #include "policy.h"
+#include "witness.h"
 
 #define SECTION		"volume "	/* [volume NAME] */
 #define SECTION_MOST	49U		/* inih's letters */
@@ -15,6 +16,7 @@ enum kind {
 	NUMBER,
 	YES_NO,
 	COMMAND,
+	FOLDER,
 };
 
 static const struct key {
@@ -30,6 +32,7 @@ static const struct key {
 	{ "retry_clear", YES_NO, offsetof(struct policy, retry_clear), 0, 0 },
 	{ "retry_first_secs", NUMBER, offsetof(struct policy, retry_first_secs), 1, 86400 },
 	{ "retry_most_secs", NUMBER, offsetof(struct policy, retry_most_secs), 1, 86400 },
+	{ "witness", FOLDER, offsetof(struct policy, witness), 0, 0 },
 };
 
 /**
@@ -59,6 +62,7 @@ void policy_default(struct policy *p)
 	p->retry_clear = true;
 	p->retry_first_secs = 5;
 	p->retry_most_secs = 300;
+	strcpy(p->witness, WITNESS_FOLDER);
 }
 
 __printf(2, 3)
@@ -107,6 +111,11 @@ static int take_value(struct reading *r, const struct key *k, const char *value,
 		return take_number(r, k, value, to);
 	case YES_NO:
 		return take_yes_no(r, k, value, to);
+	case FOLDER:
+		if (*value != '/')
+			return wrong(r, "%s: '%s' does not begin with /; write the whole path",
+				     k->name, value);
+		fallthrough;
 	default:
 		/* No line is as long as this */
 		snprintf(to, POLICY_CHARS, "%s", value);

@@ -23,6 +23,7 @@
  * @retry_clear: send "clear" where the cause may have healed by itself
  * @retry_first_secs: before the first attempt
  * @retry_most_secs: between attempts; each wait is twice the one before
+ * @witness:	folder of the files that say what the diff area cannot be told: witness.h
  */
 struct policy {
 	u32 extend_percent;
@@ -32,6 +33,7 @@ struct policy {
 	bool retry_clear;
 	u32 retry_first_secs;
 	u32 retry_most_secs;
+	char witness[POLICY_CHARS];
 };
 
 /* What counts without a file */
