@@ -18,6 +18,7 @@ static const struct tool_action * const actions[] = {
 	&action_close,
 	&action_delete,
 	&action_protect,
+	&action_blocked_io,
 	&action_clear,
 	&action_reset,
 	&action_grow,

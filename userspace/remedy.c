@@ -17,7 +17,7 @@
 #define REPLACE	"if it was attached anew: cowprotect replace-diff @ DEVICE"
 #define ACCEPT	CLEAR " --accept-unreadable"
 /* Without its device the volume writes nothing there at its end. */
-#define LET_FAIL	"cowprotect replace-diff @ -, dmsetup message @ 0 blocked_io error"
+#define LET_FAIL	"cowprotect replace-diff @ -, cowprotect blocked-io @ error"
 #define REPAIR	"repair it (the kernel log tells more)"
 #define GIVE_UP	"or lose all snapshots: cowprotect reset @"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* cowprotect protect, clear, reset and grow: what a running volume is told. */
+/* cowprotect protect, blocked-io, clear, reset and grow: what a running volume is told. */
 #include <stdlib.h>
 
 #include "area.h"
@@ -19,10 +19,18 @@ static int tell_state(struct volume *v, int ret)
 	return ret;
 }
 
-/* ---- protect ---- */
+/* ---- protect, blocked-io ---- */
 
-static int run_protect(const struct tool_action *a, int argc, char **argv)
+struct choice {
+	const char *word;
+	const char *message;
+};
+
+/* NAME and one of two words, each of which is a message */
+static int run_choice(const struct tool_action *a, int argc, char **argv,
+		      const struct choice choices[2])
 {
+	const struct choice *chosen;
 	struct volume v;
 	const char *word;
 	int ret;
@@ -30,13 +38,25 @@ static int run_protect(const struct tool_action *a, int argc, char **argv)
 	if (tool_option(a, argc, argv) || tool_operands(a, argc, argv))
 		return TOOL_USAGE;
 	word = argv[optind + 1];
-	if (strcmp(word, "on") && strcmp(word, "off"))
-		return tool_usage(a, "'%s' is neither on nor off", word);
+	chosen = &choices[!!strcmp(word, choices[0].word)];
+	if (strcmp(word, chosen->word))
+		return tool_usage(a, "'%s' is neither %s nor %s", word, choices[0].word,
+				  choices[1].word);
 	ret = volume_open(&v, argv[optind]);
 	if (ret)
 		return ret;
-	ret = volume_message(&v, NULL, strcmp(word, "on") ? "noprotect" : "protect");
+	ret = volume_message(&v, NULL, "%s", chosen->message);
 	return tell_state(&v, ret);
+}
+
+static int run_protect(const struct tool_action *a, int argc, char **argv)
+{
+	static const struct choice choices[2] = {
+		{ "on", "protect" },
+		{ "off", "noprotect" },
+	};
+
+	return run_choice(a, argc, argv, choices);
 }
 
 const struct tool_action action_protect = {
@@ -48,6 +68,27 @@ const struct tool_action action_protect = {
 	"off: the volume goes on, and the snapshots are given up. Refused while there is a\n"
 	"fault, as they would be at once.\n",
 	.run = run_protect,
+};
+
+static int run_blocked_io(const struct tool_action *a, int argc, char **argv)
+{
+	static const struct choice choices[2] = {
+		{ "hold", "blocked_io hold" },
+		{ "error", "blocked_io error" },
+	};
+
+	return run_choice(a, argc, argv, choices);
+}
+
+const struct tool_action action_blocked_io = {
+	.name = "blocked-io",
+	.operands = "NAME hold|error",
+	.summary = "choose whether I/O waits while the volume is blocked, or fails",
+	.help =
+	"error: to unmount it, or to shut down, when nobody can mend it now. What waits fails\n"
+	"at once, and what programs have not written yet is lost. No snapshot is.\n"
+	"hold: all I/O waits until the cause is repaired, as it does from the start.\n",
+	.run = run_blocked_io,
 };
 
 /* ---- clear ---- */

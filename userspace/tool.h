@@ -70,6 +70,7 @@ extern const struct tool_action action_open;
 extern const struct tool_action action_close;
 extern const struct tool_action action_delete;
 extern const struct tool_action action_protect;
+extern const struct tool_action action_blocked_io;
 extern const struct tool_action action_clear;
 extern const struct tool_action action_reset;
 extern const struct tool_action action_grow;
