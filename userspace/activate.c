@@ -27,7 +27,7 @@ struct options {
 	bool have_uuid;
 	bool force;
 	bool no_monitor;
-	bool protected;	/* the area says so */
+	bool protected;	/* the area says so, or nothing */
 };
 
 static int take_option(struct options *o, const struct tool_action *a, int c)
@@ -117,6 +117,14 @@ static const char *not_ours(enum cowp_area kind)
 	}
 }
 
+/* Protected, and its snapshots not lost; also where the blocks do not tell */
+static bool is_protected(const struct fixed *f)
+{
+	const struct cowp_area_state *s = f->newest < 0 ? NULL : &f->copy[f->newest];
+
+	return !s || (s->mode == COWP_MODE_PROTECTED && !s->lost);
+}
+
 /* What the blocks say that the table needs. */
 static int check_area(struct options *o, const struct fixed *f, const struct area *diff,
 		      const struct area *live)
@@ -141,7 +149,7 @@ static int check_area(struct options *o, const struct fixed *f, const struct are
 		return TOOL_DEVICE;
 	}
 	memcpy(o->uuid, f->info.uuid, sizeof(o->uuid));
-	o->protected = f->copy[f->newest].mode == COWP_MODE_PROTECTED;
+	o->protected = is_protected(f);
 	o->chunk_sectors = (u64)f->info.chunk_blocks * COWP_BLOCK_SECTORS;
 	if (o->force || !identity_read(&id, diff, o->uuid))
 		return TOOL_OK;

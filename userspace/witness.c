@@ -222,7 +222,7 @@ static int write_file(const struct witness *w, const char *path, const char *mad
 {
 	int fd, error;
 
-	/* Somebody was killed while he wrote it. */
+	/* Of one with our number who was killed while he wrote */
 	if (unlink(made) && errno != ENOENT)
 		return -errno;
 	fd = open(made, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);

@@ -12,7 +12,7 @@
 /*
  * witnessed_recall - before an activation: were the snapshots given up?
  * @area:	uuid of the diff area, without dashes
- * @protected:	the area says that it is
+ * @protected:	the area says that it is, and not that they are lost
  * @options:	gets given_up where a witness stands, and says so
  *
  * Returns an enum tool_exit: it is not to be activated where that cannot be known.

@@ -7,7 +7,7 @@
 # activation: the snapshots are lost, never wrong.
 #
 # vm: --disk live,size=8M --disk diff,size=32M --disk host,size=16M --timeout 1800
-# plan: 43
+# plan: 46
 # tool: cowprotect dmeventd
 
 . /guest/lib.sh
@@ -132,11 +132,11 @@ if [ "$BOOT" -eq 2 ]; then
 	cowprotect deactivate data
 
 	# ---- the folder ----
-	mkfs.ext4 -q "$live"
 	: > /tmp/journal
 	echo 'witness = /mnt/in/here' >> /etc/cowprotect/cowprotect.conf
 	new_volume noprotect,diff_wait_secs=20
 	check "a folder elsewhere is no reason to complain" fails told "/etc/cowprotect"
+	mkfs.ext4 -q /dev/mapper/data
 	mount /dev/mapper/data /mnt
 	check "one on the volume itself is told of, with the mend" wait_for told \
 		"/etc/cowprotect/cowprotect.conf: witness: /mnt/in/here: it is on the volume itself; set witness = DIRECTORY"
@@ -179,9 +179,9 @@ check "dmeventd is restarted" eval 'dmeventd -R && wait_for eval "[ \"\$(pidof d
 write_next
 check "a write waits" wait_for eval '[ "$(held data)" -gt 0 ]'
 check "the witness stands" stands waiting
-cowprotect replace-diff data /dev/mapper/diff > /dev/null
+exchange data "$(dmsetup table data | sed 's,^\(.*\) - ,\1 /dev/mapper/diff ,')"
 check "when the area comes the volume is active" wait_for state_is data active
-check "the witness goes" wait_for gone
+check "the plugin takes the witness away" wait_for gone
 check "the writer ends well" wait $writer
 check "the snapshot has lost nothing" eval 'cowprotect open data 1 > /dev/null &&
 	is "$(sum /dev/mapper/data-snap-1)" "$before" && cowprotect close data 1'
@@ -191,11 +191,12 @@ cowprotect deactivate data
 
 # ---- too late, and taken away before the area is told ----
 
-new_volume noprotect,diff_wait_secs=20
+new_volume noprotect,diff_wait_secs=600
 broken
 write_next
 check "when the diff device fails the witness is there" wait_for stands waiting
 check "before the wait has run out" eval 'state_is data waiting && kill -0 $writer'
+exchange data "$(dmsetup table data | sed 's/diff_wait_secs 600/diff_wait_secs 2/')"
 check "after the wait the write goes" eval 'wait_for fails kill -0 $writer && wait $writer'
 check "the snapshots are lost, and the area does not say so" is "$(state data) $(mark)" "lost unmarked"
 check "the witness says it" wait_for stands lost
@@ -204,6 +205,14 @@ mended
 check "another activation, of the same boot, is told" eval 'activated noprotect &&
 	said "data: its snapshots were given up" && lost_and_marked && nothing_shown'
 check "the witness goes, as the area has the word now" wait_for gone
+cowprotect deactivate data
+
+new_volume noprotect,diff_wait_secs=2
+broken
+write_next
+check "lost again, and witnessed" eval 'wait_for stands lost && wait $writer'
+mended
+check "when the area is back it is told, and the plugin takes the witness away" wait_for eval 'lost_and_marked && gone'
 cowprotect deactivate data
 
 # ---- nobody looked ----
@@ -231,7 +240,7 @@ check "a protected area, and the word of a wait: the operator decides" ends 1 \
 	"its diff area is protected, yet $folder/$area says .* give --options given_up, else remove that file" \
 	cowprotect activate data "$live" /dev/mapper/diff
 rm "$folder/$area"
-activated diff_timeout_secs=5
+activated diff_timeout_secs=5 --no-monitor
 broken
 write_next
 wait_for state_is data blocked
@@ -241,7 +250,8 @@ check "who forces a reset has it written first" eval 'cowprotect reset --force -
 wait $writer
 taken_away
 mended
-check "the next activation is told" eval 'activated diff_timeout_secs=5 && lost_and_marked'
+check "the next activation is told" eval 'activated diff_timeout_secs=5 --no-monitor && lost_and_marked'
+check "the command takes the witness away where nobody else does" gone
 cowprotect deactivate data
 
 # ---- nobody watches ----
