@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * cowprotect activate: NAME-diff, a linear device on the diff device, and NAME
- * on the live device and on that.
+ * on the live device and on that; by what the command line says, or cowprotecttab.
  */
 #include <fcntl.h>
+#include <unistd.h>
 #include <uuid/uuid.h>
 
 #include "area.h"
@@ -11,20 +12,28 @@
 #include "device.h"
 #include "held.h"
 #include "identity.h"
+#include "replace.h"
 #include "report.h"
+#include "tab.h"
 #include "table-options.h"
 #include "volume.h"
 #include "watching.h"
 #include "witnessed.h"
 
+/*
+ * @name, @live, @diff: NULL where cowprotecttab has them
+ * @line:	of cowprotecttab, or NULL
+ */
 struct options {
 	const char *name;
 	const char *live;
 	const char *diff;
+	const struct tab_volume *line;
 	struct table_options table;
 	u64 chunk_sectors;
 	u8 uuid[16];
 	bool have_uuid;
+	bool all;
 	bool force;
 	bool no_monitor;
 	bool protected;	/* the area says so, or nothing */
@@ -35,6 +44,9 @@ static int take_option(struct options *o, const struct tool_action *a, int c)
 	const char *bad;
 
 	switch (c) {
+	case 'a':
+		o->all = true;
+		break;
 	case 'o':
 		bad = table_options_take(&o->table, optarg);
 		if (bad)
@@ -61,6 +73,16 @@ static int take_option(struct options *o, const struct tool_action *a, int c)
 	return TOOL_OK;
 }
 
+/* NAME alone, or --all */
+static int of_tab(const struct options *o, const struct tool_action *a)
+{
+	if (o->table.count || o->have_uuid || o->chunk_sectors)
+		return tool_usage(a,
+				  "--options, --uuid and --chunk of a volume of %s are in its line there",
+				  tab_file());
+	return TOOL_OK;
+}
+
 static int take_options(struct options *o, const struct tool_action *a, int argc, char **argv)
 {
 	const char *bad;
@@ -72,13 +94,20 @@ static int take_options(struct options *o, const struct tool_action *a, int argc
 			return TOOL_USAGE;
 	if (c || tool_operands(a, argc, argv))
 		return TOOL_USAGE;
+	if (o->all ? optind < argc : optind == argc)
+		return tool_usage(a, o->all ? "--all and NAME exclude each other" :
+				  "NAME or --all is missing");
+	if (o->all)
+		return of_tab(o, a);
 	o->name = argv[optind];
-	o->live = argv[optind + 1];
-	o->diff = argv[optind + 2];
-	absent = !strcmp(o->diff, VOLUME_NO_DIFF);
 	bad = name_wrong(o->name);
 	if (bad)
 		return tool_usage(a, "NAME: '%s' %s", o->name, bad);
+	if (optind + 1 == argc)
+		return of_tab(o, a);
+	o->live = argv[optind + 1];
+	o->diff = argv[optind + 2];
+	absent = !strcmp(o->diff, VOLUME_NO_DIFF);
 	if (absent && !(o->have_uuid && o->chunk_sectors))
 		return tool_usage(a, "without a diff device --uuid and --chunk must tell its area");
 	if (!absent && o->chunk_sectors)
@@ -125,13 +154,23 @@ static bool is_protected(const struct fixed *f)
 	return !s || (s->mode == COWP_MODE_PROTECTED && !s->lost);
 }
 
+/* The volume waits for its repair, and says what to do: it is known which area it is. */
+static bool may_heal(const struct options *o, enum cowp_area kind)
+{
+	return o->line && (kind == COWP_AREA_CORRUPT || kind == COWP_AREA_UNREADABLE);
+}
+
 /* What the blocks say that the table needs. */
 static int check_area(struct options *o, const struct fixed *f, const struct area *diff,
 		      const struct area *live)
 {
+	u64 chunk_sectors = (u64)f->info.chunk_blocks * COWP_BLOCK_SECTORS;
 	char here[UUID_STR_LEN];
 	struct identity id;
 
+	o->protected = is_protected(f);
+	if (may_heal(o, f->kind))
+		return TOOL_OK;
 	if (f->kind != COWP_AREA_OURS) {
 		tool_error(o->diff, "%s", not_ours(f->kind));
 		return TOOL_DEVICE;
@@ -139,7 +178,14 @@ static int check_area(struct options *o, const struct fixed *f, const struct are
 	if (o->have_uuid && memcmp(o->uuid, f->info.uuid, sizeof(o->uuid))) {
 		uuid_unparse_lower(f->info.uuid, here);
 		tool_error(o->diff,
-			   "is the diff area %s, not that of --uuid; check the name", here);
+			   "is the diff area %s, not that of %s; check the name", here,
+			   o->line ? "uuid=" : "--uuid");
+		return TOOL_DEVICE;
+	}
+	/* Without the diff device the line alone says it: it has to be right. */
+	if (o->line && o->chunk_sectors != chunk_sectors) {
+		tool_error(o->diff, "has chunks of %lluK; say so in the options: chunk=%lluK",
+			   chunk_sectors / 2, chunk_sectors / 2);
 		return TOOL_DEVICE;
 	}
 	if (f->info.snapshots && live->sectors < f->info.live_sectors) {
@@ -149,8 +195,7 @@ static int check_area(struct options *o, const struct fixed *f, const struct are
 		return TOOL_DEVICE;
 	}
 	memcpy(o->uuid, f->info.uuid, sizeof(o->uuid));
-	o->protected = is_protected(f);
-	o->chunk_sectors = (u64)f->info.chunk_blocks * COWP_BLOCK_SECTORS;
+	o->chunk_sectors = chunk_sectors;
 	if (o->force || !identity_read(&id, diff, o->uuid))
 		return TOOL_OK;
 	return check_identity(o, &id, live);
@@ -249,32 +294,140 @@ static int activate(struct options *o)
 	return ret;
 }
 
-static int run(const struct tool_action *a, int argc, char **argv)
+static int activate_and_watch(struct options *o)
 {
-	struct options o = { 0 };
 	struct volume v;
-	int ret = take_options(&o, a, argc, argv);
+	int ret = activate(o);
 
 	if (!ret)
-		ret = activate(&o);
-	if (!ret)
-		ret = volume_open(&v, o.name);
+		ret = volume_open(&v, o->name);
 	if (ret)
 		return ret;
-	if (!o.no_monitor)
-		watching_begin(o.name);
+	if (!o->no_monitor)
+		watching_begin(o->name);
 	ret = volume_settle(&v, COWP_FAULT_NONE);
 	if (!ret) {
 		report_fault(&v, stderr);
 		witnessed_review(&v);
-		if (o.no_monitor)
+		if (o->no_monitor)
 			witnessed_by_nobody(&v);
 	}
 	volume_close(&v);
 	return ret;
 }
 
+/* ---- by cowprotecttab ---- */
+
+static bool is_there(const char *device)
+{
+	char path[PATH_MAX];
+
+	return !device_link(device, path) && !access(path, F_OK);
+}
+
+/* Its diff device may have come since. */
+static int already_active(const struct tab_volume *line, const struct mapper_device *volume)
+{
+	if (strcmp(volume->name, line->name)) {
+		tool_error(line->name,
+			   "its diff area belongs to the active volume %s; deactivate that, or give another uuid=",
+			   volume->name);
+		return TOOL_BUSY;
+	}
+	return is_there(line->diff) ? replace_if_lacking(line->name, line->diff) : TOOL_OK;
+}
+
+static int make_volume(const struct options *from, const struct tab_volume *line)
+{
+	struct options o = *from;
+	int ret;
+
+	o.line = line;
+	o.name = line->name;
+	o.live = line->live;
+	o.diff = is_there(line->diff) ? line->diff : VOLUME_NO_DIFF;
+	o.table = line->options;
+	o.chunk_sectors = line->chunk_sectors;
+	memcpy(o.uuid, line->uuid, sizeof(o.uuid));
+	o.have_uuid = true;
+	ret = activate_and_watch(&o);
+	/* One that came meanwhile has found no volume that waits for it. */
+	if (!ret && !strcmp(o.diff, VOLUME_NO_DIFF) && is_there(line->diff))
+		ret = replace_if_lacking(line->name, line->diff);
+	return ret;
+}
+
+static int by_line(const struct options *o, const struct tab_volume *line)
+{
+	char area[NAME_AREA + 1], where[PATH_MAX + 16];
+	struct mapper_device volume;
+	int ret;
+
+	area_letters(area, line->uuid);
+	if (mapper_find_role(area, NAME_LIVE, &volume))
+		ret = make_volume(o, line);
+	else
+		ret = already_active(line, &volume);
+	if (ret) {
+		snprintf(where, sizeof(where), "%s:%u", tab_file(), line->line);
+		tool_error(where,
+			   "volume %s is not as this line says; mend what is told above, then type cowprotect activate %s",
+			   line->name, line->name);
+	}
+	return ret;
+}
+
+/* As many as can be; the first error counts. */
+static int all_lines(const struct options *o, const struct tab *tab)
+{
+	int ret = tab->errors ? TOOL_FAILED : TOOL_OK;
+	size_t i;
+
+	for (i = 0; i < tab->count; i++) {
+		int one = tab->volumes[i].noauto ? TOOL_OK : by_line(o, &tab->volumes[i]);
+
+		ret = ret ? ret : one;
+	}
+	return ret;
+}
+
+static int by_tab(const struct options *o)
+{
+	const struct tab_volume *line;
+	struct tab tab;
+	int ret = mapper_ready();
+
+	if (!ret)
+		ret = tab_read(&tab, tab_file());
+	if (ret)
+		return ret;
+	line = o->all ? NULL : tab_find(&tab, o->name);
+	if (o->all) {
+		ret = all_lines(o, &tab);
+	} else if (line) {
+		ret = by_line(o, line);
+	} else {
+		tool_error(o->name,
+			   "%s has no such volume; write a line for it, or name its live and its diff device",
+			   tab_file());
+		ret = TOOL_DEVICE;
+	}
+	tab_free(&tab);
+	return ret;
+}
+
+static int run(const struct tool_action *a, int argc, char **argv)
+{
+	struct options o = { 0 };
+	int ret = take_options(&o, a, argc, argv);
+
+	if (ret)
+		return ret;
+	return o.live ? activate_and_watch(&o) : by_tab(&o);
+}
+
 static const struct tool_option options[] = {
+	{ 'a', "all", NULL, "all volumes of /etc/cowprotecttab but those with noauto" },
 	{ 'o', "options", "LIST", "options of the volume: WORD[=VALUE],..." },
 	{ 'u', "uuid", "UUID", "refuse another diff area than this" },
 	{ 'c', "chunk", "SIZE", "of the diff area, if it is absent" },
@@ -285,15 +438,18 @@ static const struct tool_option options[] = {
 
 const struct tool_action action_activate = {
 	.name = "activate",
-	.operands = "NAME LIVEDEV DIFFDEV",
+	.operands = "[NAME [LIVEDEV DIFFDEV]]",
 	.summary = "make a volume from its live device and its diff area",
 	.options = options,
 	.help =
-	"The volume is /dev/mapper/NAME. From then on nothing else may write to the live\n"
-	"device. With \"-\" as DIFFDEV the diff area has not arrived yet: the volume waits for\n"
-	"replace-diff. WORD is one of protect, noprotect, given_up, error_if_blocked,\n"
-	"diff_wait_secs, grow_wait_secs, diff_timeout_secs, low_water, cache_kib,\n"
-	"discard_passdown, discard_freed. Returns when recovery has ended, well or not.\n"
+	"The volume is /dev/mapper/NAME. With NAME alone /etc/cowprotecttab says the rest: see\n"
+	"cowprotecttab(5). If its diff device is not there the volume waits for it; called again\n"
+	"when that has come, or left to udev, it gets it. One that is complete stays as it is.\n"
+	"From then on nothing else may write to the live device. With \"-\" as DIFFDEV the diff\n"
+	"area has not arrived yet: the volume waits for it. WORD is one of protect, noprotect,\n"
+	"given_up, error_if_blocked, diff_wait_secs, grow_wait_secs, diff_timeout_secs,\n"
+	"low_water, cache_kib, discard_passdown, discard_freed. Returns when recovery has ended,\n"
+	"well or not.\n"
 	"dmeventd watches the volume from then on, if its plugin is installed.\n",
 	.run = run,
 };

@@ -16,21 +16,9 @@ static const struct {
 	{ "ID=", "by-id" },
 };
 
-const char *device_wrong(const char *name)
+/* The folder that a tag stands for; NULL: it is a path, or nothing that is known. */
+static const char *folder_of(const char *name, const char **value)
 {
-	u32 i;
-
-	if (*name == '/')
-		return NULL;
-	for (i = 0; i < ARRAY_SIZE(tags); i++)
-		if (!strncmp(name, tags[i].tag, strlen(tags[i].tag)) && name[strlen(tags[i].tag)])
-			return NULL;
-	return "is neither a path nor UUID=, PARTUUID=, LABEL=, PARTLABEL= or ID= with a value";
-}
-
-int device_path(const char *name, char path[PATH_MAX])
-{
-	char encoded[512];
 	u32 i;
 
 	for (i = 0; i < ARRAY_SIZE(tags); i++) {
@@ -38,20 +26,56 @@ int device_path(const char *name, char path[PATH_MAX])
 
 		if (strncmp(name, tags[i].tag, length))
 			continue;
-		if (blkid_encode_string(name + length, encoded, sizeof(encoded)))
-			break;
-		snprintf(path, PATH_MAX, "/dev/disk/%s/%s", tags[i].folder, encoded);
-		if (!access(path, F_OK))
-			return TOOL_OK;
-		tool_error(name, "there is no such device; see /dev/disk/%s", tags[i].folder);
-		return TOOL_DEVICE;
+		*value = name + length;
+		return tags[i].folder;
 	}
-	if (i < ARRAY_SIZE(tags) || strlen(name) >= PATH_MAX) {
+	return NULL;
+}
+
+const char *device_wrong(const char *name)
+{
+	const char *value;
+
+	if (*name == '/' || (folder_of(name, &value) && *value))
+		return NULL;
+	return "is neither a path nor UUID=, PARTUUID=, LABEL=, PARTLABEL= or ID= with a value";
+}
+
+int device_link(const char *name, char path[PATH_MAX])
+{
+	const char *value, *folder = folder_of(name, &value);
+	char encoded[512];
+
+	if (strlen(name) >= PATH_MAX ||
+	    (folder && blkid_encode_string(value, encoded, sizeof(encoded)))) {
 		tool_error(name, "is too long; check the name");
 		return TOOL_DEVICE;
 	}
-	strcpy(path, name);
+	if (folder)
+		snprintf(path, PATH_MAX, "/dev/disk/%s/%s", folder, encoded);
+	else
+		strcpy(path, name);
 	return TOOL_OK;
+}
+
+int device_path(const char *name, char path[PATH_MAX])
+{
+	const char *value, *folder = folder_of(name, &value);
+	char hidden[PATH_MAX + sizeof(DEVICE_HIDDEN)];
+	int ret = device_link(name, path);
+
+	if (ret || !folder)
+		return ret;
+	/* The raw live device, not the volume on it, which has the same file system. */
+	snprintf(hidden, sizeof(hidden), DEVICE_HIDDEN "%s", path + strlen("/dev/disk"));
+	if (!access(hidden, F_OK)) {
+		strcpy(path, hidden);
+		return TOOL_OK;
+	}
+	if (!access(path, F_OK))
+		return TOOL_OK;
+	tool_error(name, "there is no such device; see /dev/disk/%s", folder);
+	return TOOL_DEVICE;
 }
 
 void device_shown(const char *number, char path[PATH_MAX])

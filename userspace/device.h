@@ -9,15 +9,22 @@
 
 #include "tool.h"
 
-/*
- * device_wrong - can this be a device's name in a file?
- *
- * Returns NULL, or what is wrong.
- */
-const char *device_wrong(const char *name);
-
 /* Can it be one of these names?  Returns NULL, or what is wrong. */
 const char *device_wrong(const char *name);
+
+/*
+ * What udev calls a live device of cowprotecttab instead of /dev/disk/by-uuid/X and
+ * by-label/X, which are the volume's: /dev/cowprotect/by-uuid/X and by-label/X.
+ */
+#define DEVICE_HIDDEN	"/dev/cowprotect"
+
+/*
+ * device_link - the path where udev has what an administrator names
+ * @path:	out
+ *
+ * Returns an enum tool_exit, after the error was told: the name is too long.
+ */
+int device_link(const char *name, char path[PATH_MAX]);
 
 /*
  * device_path - the path of what an administrator names

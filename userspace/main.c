@@ -24,6 +24,7 @@ static const struct tool_action * const actions[] = {
 	&action_grow,
 	&action_status,
 	&action_replace_diff,
+	&action_attach,
 	&action_wipe,
 	&action_hold,
 	&action_release,

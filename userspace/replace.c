@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cowprotect replace-diff: another device below NAME-diff, while the volume above
- * it keeps its table.
+ * cowprotect replace-diff and attach: another device below NAME-diff, while the volume
+ * above it keeps its table.
  */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
 #include <uuid/uuid.h>
 
 #include "area.h"
 #include "device.h"
 #include "held.h"
+#include "replace.h"
 #include "report.h"
 #include "witnessed.h"
+
+#define LOCK_FILE	"/run/cowprotect.lock"
 
 static bool is_absent(const char *name)
 {
@@ -96,12 +101,78 @@ static int take_away(const struct volume *v, const char *name)
 	return ret;
 }
 
-static int replace(struct volume *v, const char *operand)
+bool replace_lacks(const struct volume *v)
+{
+	char name[NAME_CHARS], number[NAME_CHARS];
+	struct mapper_device d;
+
+	if (!strcmp(v->diff, VOLUME_NO_DIFF))
+		return true;
+	name_of(name, v->device.name, NAME_DIFF, 0);
+	if (mapper_find(name, &d) || is_absent(name))
+		return false;
+	held_below(&d, number);
+	return !*number;
+}
+
+int replace_diff(const struct volume *v, const char *operand)
 {
 	char name[NAME_CHARS], path[PATH_MAX], line[PATH_MAX + 8];
 	struct mapper_device d;
 	u64 sectors;
-	int ret;
+	int ret = check_new(v, operand, path, &sectors);
+
+	if (ret)
+		return ret;
+	name_of(name, v->device.name, NAME_DIFF, 0);
+	if (!strcmp(v->diff, VOLUME_NO_DIFF) || mapper_find(name, &d))
+		return first_diff(v, name, path, sectors);
+	snprintf(line, sizeof(line), "%s 0", path);
+	return volume_exchange(name, sectors, "linear", line);
+}
+
+/* One that had none takes it up by itself. */
+static int settle(struct volume *v)
+{
+	return volume_settle(v, strcmp(v->diff, VOLUME_NO_DIFF) ? COWP_FAULT_NONE :
+			     v->info.fault);
+}
+
+/* Where there is no such folder nobody else comes at the same moment. */
+static int lock(void)
+{
+	int fd = open(LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		flock(fd, LOCK_EX);
+	return fd;
+}
+
+int replace_if_lacking(const char *name, const char *operand)
+{
+	bool lacked = false;
+	int fd = lock(), ret;
+	struct volume v;
+
+	ret = volume_open(&v, name);
+	if (!ret) {
+		lacked = replace_lacks(&v);
+		if (lacked)
+			ret = replace_diff(&v, operand);
+	}
+	if (fd >= 0)
+		close(fd);
+	if (!ret && lacked)
+		ret = settle(&v);
+	if (!ret)
+		report_fault(&v, stderr);
+	volume_close(&v);
+	return ret;
+}
+
+static int replace(const struct volume *v, const char *operand)
+{
+	char name[NAME_CHARS];
 
 	name_of(name, v->device.name, NAME_DIFF, 0);
 	if (!strcmp(operand, VOLUME_NO_DIFF))
@@ -112,13 +183,7 @@ static int replace(struct volume *v, const char *operand)
 			   v->device.name);
 		return TOOL_BUSY;
 	}
-	ret = check_new(v, operand, path, &sectors);
-	if (ret)
-		return ret;
-	if (!strcmp(v->diff, VOLUME_NO_DIFF) || mapper_find(name, &d))
-		return first_diff(v, name, path, sectors);
-	snprintf(line, sizeof(line), "%s 0", path);
-	return volume_exchange(name, sectors, "linear", line);
+	return replace_diff(v, operand);
 }
 
 static int run(const struct tool_action *a, int argc, char **argv)
@@ -132,10 +197,8 @@ static int run(const struct tool_action *a, int argc, char **argv)
 	if (ret)
 		return ret;
 	ret = replace(&v, argv[optind + 1]);
-	/* One that had none takes it up by itself. */
 	if (!ret)
-		ret = volume_settle(&v, strcmp(v.diff, VOLUME_NO_DIFF) ? COWP_FAULT_NONE :
-				    v.info.fault);
+		ret = settle(&v);
 	if (!ret) {
 		report_status(&v, stdout);
 		witnessed_review(&v);
@@ -154,4 +217,50 @@ const struct tool_action action_replace_diff = {
 	"its next copy on, and the device can be copied. A new one must hold this volume's\n"
 	"diff area. Type cowprotect clear NAME then.\n",
 	.run = run,
+};
+
+/* ---- attach ---- */
+
+static int run_attach(const struct tool_action *a, int argc, char **argv)
+{
+	char path[PATH_MAX], letters[NAME_AREA + 1];
+	struct mapper_device volume;
+	struct area area;
+	struct fixed f;
+	bool good;
+	int ret;
+
+	if (tool_option(a, argc, argv) || tool_operands(a, argc, argv))
+		return TOOL_USAGE;
+	ret = device_path(argv[optind], path);
+	if (!ret)
+		ret = mapper_ready();
+	if (!ret)
+		ret = area_open(&area, path, "diff device", O_RDONLY);
+	if (ret)
+		return ret;
+	fixed_read(&f, &area);
+	good = f.kind == COWP_AREA_OURS;
+	area_letters(letters, f.info.uuid);
+	fixed_free(&f);
+	area_close(&area);
+	if (!good) {
+		tool_error(path,
+			   "holds no sound diff area; check the name, or see cowprotect check");
+		return TOOL_DEVICE;
+	}
+	if (mapper_find_role(letters, NAME_LIVE, &volume))
+		return TOOL_OK;
+	return replace_if_lacking(volume.name, path);
+}
+
+const struct tool_action action_attach = {
+	.name = "attach",
+	.operands = "DIFFDEV",
+	.summary = "give a diff area that has come to the active volume that waits for it",
+	.help =
+	"udev does this to each diff area that appears, so that it need not be typed. Nothing\n"
+	"is done where no active volume has this diff area, where the volume has its diff\n"
+	"device, or where that was taken away on purpose (cowprotect replace-diff NAME -).\n",
+	.run = run_attach,
 };

@@ -155,34 +155,62 @@ static bool take_volume(const struct place *at, struct tab_volume *v, char *word
 	return take_options(at, v, word[3]);
 }
 
-static void take_line(const struct place *at, char *line)
+/* Returns how many words there are; @more: out, the first behind the last that is taken */
+static u32 split(char *line, char *word[WORDS], char **more)
 {
-	char *word[WORDS], *rest, *next;
-	struct tab_volume v;
+	char *rest, *next;
 	u32 count = 0;
 
-	for (next = strtok_r(line, BLANKS, &rest); next && (count || *next != '#');
-	     next = strtok_r(NULL, BLANKS, &rest)) {
-		if (count == WORDS) {
-			wrong(at, "'%s' is one word too many; %s", next, *next == '#' ?
-			      "give a comment a line of its own" :
-			      "options are parted by commas alone");
-			return;
-		}
+	for (next = strtok_r(line, BLANKS, &rest);
+	     next && count < WORDS && (count || *next != '#');
+	     next = strtok_r(NULL, BLANKS, &rest))
 		word[count++] = next;
-	}
-	if (!count)
-		return;
-	if (count < WORDS) {
-		wrong(at, "has %u of %u words; give name, live device, diff device and options",
-		      count, WORDS);
-		return;
-	}
+	*more = count == WORDS ? next : NULL;
+	return count;
+}
+
+static bool take_words(const struct place *at, char *word[WORDS], u32 count, const char *more)
+{
+	struct tab_volume v;
+
+	if (more)
+		return wrong(at, "'%s' is one word too many; %s", more, *more == '#' ?
+			     "give a comment a line of its own" :
+			     "options are parted by commas alone");
+	if (count < WORDS)
+		return wrong(at,
+			     "has %u of %u words; give name, live device, diff device and options",
+			     count, WORDS);
 	if (!take_volume(at, &v, word))
-		return;
+		return false;
 	at->tab->volumes = xrealloc(at->tab->volumes,
 				    (at->tab->count + 1) * sizeof(*at->tab->volumes));
 	at->tab->volumes[at->tab->count++] = v;
+	return true;
+}
+
+static void take_stray(struct tab *tab, const char *live)
+{
+	if (device_wrong(live) || strlen(live) >= TAB_DEVICE_CHARS)
+		return;
+	tab->strays = xrealloc(tab->strays, (tab->stray_count + 1) * sizeof(*tab->strays));
+	strcpy(tab->strays[tab->stray_count++], live);
+}
+
+static void take_line(const struct place *at, char *line)
+{
+	char *word[WORDS], *more;
+	u32 count = split(line, word, &more);
+
+	if (count && !take_words(at, word, count, more) && count > 1)
+		take_stray(at->tab, word[1]);
+}
+
+const char *tab_file(void)
+{
+	const char *path = secure_getenv("COWPROTECTTAB");
+
+	return path ? path : TAB_FILE;
 }
 
 int tab_read(struct tab *tab, const char *path)
@@ -218,6 +246,7 @@ int tab_read(struct tab *tab, const char *path)
 void tab_free(struct tab *tab)
 {
 	free(tab->volumes);
+	free(tab->strays);
 	memset(tab, 0, sizeof(*tab));
 }
 

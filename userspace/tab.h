@@ -40,12 +40,20 @@ struct tab_volume {
  * @volumes:	its lines, to be freed by tab_free()
  * @count:	of them
  * @errors:	lines that were left out, each of which was told
+ * @strays:	the live devices of those, as far as they can be told: what is written
+ *		to one by itself makes the snapshots wrong, whatever its line says
+ * @stray_count: of them
  */
 struct tab {
 	struct tab_volume *volumes;
 	size_t count;
 	size_t errors;
+	char (*strays)[TAB_DEVICE_CHARS];
+	size_t stray_count;
 };
+
+/* Where the file is: $COWPROTECTTAB, or TAB_FILE. */
+const char *tab_file(void);
 
 /*
  * tab_read - read the file

@@ -115,7 +115,7 @@ int tool_operands(const struct tool_action *a, int argc, char **argv)
 	const char *word = a->operands;
 
 	while (*word) {
-		int length = strcspn(word, " ");
+		int length = strcspn(word, " ]");
 		bool many = length > 3 && strstr(word, "...") &&
 			    strstr(word, "...") < word + length;
 
@@ -123,7 +123,7 @@ int tool_operands(const struct tool_action *a, int argc, char **argv)
 			return tool_usage(a, "%.*s is missing", many ? length - 3 : length, word);
 		if (many)
 			return TOOL_OK;
-		word += length + strspn(word + length, " ");
+		word += length + strspn(word + length, " ]");
 	}
 	if (given > nr)
 		return tool_usage(a, "'%s' is one argument too many", argv[optind + nr]);

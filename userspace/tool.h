@@ -76,6 +76,7 @@ extern const struct tool_action action_reset;
 extern const struct tool_action action_grow;
 extern const struct tool_action action_status;
 extern const struct tool_action action_replace_diff;
+extern const struct tool_action action_attach;
 extern const struct tool_action action_wipe;
 extern const struct tool_action action_hold;
 extern const struct tool_action action_release;

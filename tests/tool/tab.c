@@ -107,6 +107,38 @@ static void a_wrong_line_is_left_out(void **state)
 	tab_free(&tab);
 }
 
+/* Whatever is wrong with the line, the live device must not be used by itself. */
+static void live_devices_of_wrong_lines(void **state)
+{
+	struct tab tab;
+
+	(void)state;
+	take(&tab, "data /dev/a /dev/b " UUID ",protcet\n"
+	     "x/y UUID=1 /dev/b " UUID "\n"
+	     "more /dev/c\n"
+	     "many /dev/d /dev/e " UUID " nofail\n"
+	     "nothing e\n"
+	     "alone\n"
+	     "good /dev/f /dev/g " UUID "\n");
+	assert_int_equal(tab.errors, 6);
+	assert_int_equal(tab.count, 1);
+	assert_int_equal(tab.stray_count, 4);
+	assert_string_equal(tab.strays[0], "/dev/a");
+	assert_string_equal(tab.strays[1], "UUID=1");
+	assert_string_equal(tab.strays[2], "/dev/c");
+	assert_string_equal(tab.strays[3], "/dev/d");
+	tab_free(&tab);
+}
+
+static void the_file(void **state)
+{
+	(void)state;
+	unsetenv("COWPROTECTTAB");
+	assert_string_equal(tab_file(), "/etc/cowprotecttab");
+	setenv("COWPROTECTTAB", "/x", 1);
+	assert_string_equal(tab_file(), "/x");
+}
+
 static int read_file(const char *path)
 {
 	struct tab tab;
@@ -123,6 +155,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(no_file),
 		cmocka_unit_test(good_lines),
 		cmocka_unit_test(a_wrong_line_is_left_out),
+		cmocka_unit_test(live_devices_of_wrong_lines),
+		cmocka_unit_test(the_file),
 	};
 
 	if (argc > 1)
