@@ -7,11 +7,13 @@
  */
 #include <blkid/blkid.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <uuid/uuid.h>
 
 #include "area.h"
 #include "device.h"
 #include "identity.h"
+#include "live.h"
 #include "loss.h"
 
 static void property(const char *name, const char *value)
@@ -71,12 +73,17 @@ static void tell(const struct area *a, const struct fixed *f)
 static int run(const struct tool_action *a, int argc, char **argv)
 {
 	char path[PATH_MAX];
+	bool live = false;
 	struct area area;
 	struct fixed f;
-	int ret;
+	int c, ret;
 
-	if (tool_option(a, argc, argv) || tool_operands(a, argc, argv))
+	while ((c = tool_option(a, argc, argv)) > 0)
+		live = true;
+	if (c || tool_operands(a, argc, argv))
 		return TOOL_USAGE;
+	if (live)
+		return live_tell(argv[optind], getenv("DEVLINKS"), getenv("COWPROTECT_LEG"));
 	ret = device_path(argv[optind], path);
 	if (!ret)
 		ret = area_open(&area, path, "device", O_RDONLY);
@@ -95,12 +102,20 @@ static int run(const struct tool_action *a, int argc, char **argv)
 	return ret;
 }
 
+static const struct tool_option options[] = {
+	{ 'l', "live", NULL, "whether it is a live device of /etc/cowprotecttab, by its names" },
+	{ }
+};
+
 const struct tool_action action_probe = {
 	.name = "probe",
 	.operands = "DEVICE",
 	.summary = "tell udev what a device with a diff area is",
+	.options = options,
 	.help =
 	"Prints properties for udev's rules: the type, the uuid, the mode, the volume's name,\n"
-	"and whether the area is to be held. Fails where there is no diff area.\n",
+	"and whether the area is to be held. Fails where there is no diff area.\n"
+	"With --live the device is not read; $DEVLINKS has its other names. Properties say\n"
+	"which volume of the tab it is of, and which links it is to have.\n",
 	.run = run,
 };

@@ -44,11 +44,11 @@ number()
 	lsblk -dno MAJ:MIN "$1" | xargs
 }
 
-# wanted DEVICE: the unit that systemd would start for it
+# wanted DEVICE: the unit that systemd would start to hold it
 wanted()
 {
 	case $(property "$1" TAGS) in
-	*:systemd:*) property "$1" SYSTEMD_WANTS ;;
+	*:systemd:*) property "$1" SYSTEMD_WANTS | tr ' ' '\n' | grep '^cowprotect-hold@' ;;
 	esac
 }
 
