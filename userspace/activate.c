@@ -34,6 +34,7 @@ struct options {
 	u8 uuid[16];
 	bool have_uuid;
 	bool all;
+	bool with_diff;
 	bool force;
 	bool no_monitor;
 	bool protected;	/* the area says so, or nothing */
@@ -62,6 +63,9 @@ static int take_option(struct options *o, const struct tool_action *a, int c)
 		bad = area_option_chunk(optarg, &o->chunk_sectors);
 		if (bad)
 			return tool_usage(a, "--chunk: '%s' %s", optarg, bad);
+		break;
+	case 'd':
+		o->with_diff = true;
 		break;
 	case 'f':
 		o->force = true;
@@ -105,6 +109,8 @@ static int take_options(struct options *o, const struct tool_action *a, int argc
 		return tool_usage(a, "NAME: '%s' %s", o->name, bad);
 	if (optind + 1 == argc)
 		return of_tab(o, a);
+	if (o->with_diff)
+		return tool_usage(a, "--with-diff is for volumes of %s", tab_file());
 	o->live = argv[optind + 1];
 	o->diff = argv[optind + 2];
 	absent = !strcmp(o->diff, VOLUME_NO_DIFF);
@@ -325,8 +331,9 @@ static bool is_there(const char *device)
 	return !device_link(device, path) && !access(path, F_OK);
 }
 
-/* Its diff device may have come since. */
-static int already_active(const struct tab_volume *line, const struct mapper_device *volume)
+/* Its diff device may have come since, or dmeventd, which no initramfs has. */
+static int already_active(const struct options *o, const struct tab_volume *line,
+			  const struct mapper_device *volume)
 {
 	if (strcmp(volume->name, line->name)) {
 		tool_error(line->name,
@@ -334,6 +341,8 @@ static int already_active(const struct tab_volume *line, const struct mapper_dev
 			   volume->name);
 		return TOOL_BUSY;
 	}
+	if (!o->no_monitor)
+		watching_begin(line->name);
 	return is_there(line->diff) ? replace_if_lacking(line->name, line->diff) : TOOL_OK;
 }
 
@@ -350,6 +359,10 @@ static int make_volume(const struct options *from, const struct tab_volume *line
 	o.chunk_sectors = line->chunk_sectors;
 	memcpy(o.uuid, line->uuid, sizeof(o.uuid));
 	o.have_uuid = true;
+	if (o.with_diff && !strcmp(o.diff, VOLUME_NO_DIFF)) {
+		tool_error(line->diff, "the diff device is not there; attach it");
+		return TOOL_DEVICE;
+	}
 	ret = activate_and_watch(&o);
 	/* One that came meanwhile has found no volume that waits for it. */
 	if (!ret && !strcmp(o.diff, VOLUME_NO_DIFF) && is_there(line->diff))
@@ -367,7 +380,7 @@ static int by_line(const struct options *o, const struct tab_volume *line)
 	if (mapper_find_role(area, NAME_LIVE, &volume))
 		ret = make_volume(o, line);
 	else
-		ret = already_active(line, &volume);
+		ret = already_active(o, line, &volume);
 	if (ret) {
 		snprintf(where, sizeof(where), "%s:%u", tab_file(), line->line);
 		tool_error(where,
@@ -431,6 +444,7 @@ static const struct tool_option options[] = {
 	{ 'o', "options", "LIST", "options of the volume: WORD[=VALUE],..." },
 	{ 'u', "uuid", "UUID", "refuse another diff area than this" },
 	{ 'c', "chunk", "SIZE", "of the diff area, if it is absent" },
+	{ 'd', "with-diff", NULL, "of /etc/cowprotecttab: not before the diff device is there" },
 	{ 'f', "force", NULL, "also with another live device than the area was formatted for" },
 	{ 'n', "no-monitor", NULL, "without dmeventd" },
 	{ }

@@ -18,9 +18,10 @@ import docutils.utils
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GUIDE = "Documentation/admin-guide/dm-cowprotect.rst"
 OPERATION = "Documentation/admin-guide/operation.rst"
+BOOT = "Documentation/admin-guide/boot.rst"
 DESIGN = "Documentation/design.rst"
 DOCUMENTS = ["README.md", "Documentation/testing.rst", "tests/sim/README.rst",
-             "Documentation/benchmarks.rst", GUIDE, OPERATION, DESIGN]
+             "Documentation/benchmarks.rst", GUIDE, OPERATION, BOOT, DESIGN]
 # Where a bare file name in a document may be
 FOLDERS = ["dm-cowprotect", "dm-cowprotect/engine", "include", "tests/vm", "tests/kunit",
            "tests/sim", "userspace", "scripts", "Documentation"]
