@@ -86,15 +86,15 @@ drill full diff-area-full
 # ---- the oldest are deleted: there is nothing to enlarge it with ----
 
 # What the oldest needs is next to nothing, what the next one needs is enough: with
-# both gone there is room for the 3 MiB of the third one and the 5 MiB that are written.
+# both gone there is room for the 2 MiB of the third one and the 4.5 MiB that are written.
 break_crowded()
 {
 	fresh --protect
-	fill /dev/mapper/data 9000 256 3072
+	fill /dev/mapper/data 9000 256 4096
 	take_snapshot
-	fill /dev/mapper/data 9500 256 3072
+	fill /dev/mapper/data 9500 256 2048
 	take_snapshot
-	kib=5120
+	kib=4608
 }
 
 repair_crowded() { :; }
