@@ -20,14 +20,7 @@ part=${whole}1
 lv=/dev/group/area
 link=/dev/disk/by-id/virtio-area
 
-# No udev runs here, and lvm must not wait for it
-export LVM_SUPPRESS_FD_WARNINGS=1
-mkdir -p /etc/lvm /run/lock/lvm
-cat > /etc/lvm/lvm.conf << EOF
-devices { use_devicesfile = 0 obtain_device_list_from_udev = 0 scan_lvs = 1 }
-activation { udev_sync = 0 udev_rules = 0 }
-global { event_activation = 0 }
-EOF
+lvm_without_udev
 
 # The linear devices of areas: their names, and whether they are read-only
 linears()

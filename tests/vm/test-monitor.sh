@@ -3,58 +3,23 @@
 #
 # dmeventd with our plugin, which nobody helps once the volume is active: it enlarges
 # a diff area that runs low and one that is full, tells a fault, runs the hook, and
-# goes on by itself when the cause is gone; also when it was restarted meanwhile.
+# goes on by itself when the cause is gone; also when it was restarted meanwhile, and
+# when the journal waits for the volume.
 #
 # vm: --disk live,size=64M --disk diff,size=160M --timeout 900
-# plan: 32
+# plan: 36
 # tool: cowprotect dmeventd
 
 . /guest/lib.sh
+. /guest/monitor.sh
 
-# The plugin looks every 10 s
-WAIT_LIMIT=90
 live=$(disk live)
 diff=$(disk diff)
-
-# What the messages are called for ever
-FAULT=ff97c384b7334d63bca2c66bedbaa98f
-WELL=b748a10bb2d047b4b5a38d2ee6efd549
-LOW=6ee3d86a42f14c2892c45d817221f580
-EXTENDED=497dbc9a8c7e4b68acfa74536ffbc39b
-FAILED=08c7f7b4c96e4b22a01d4f2a5bd2625d
 
 # Something that can be enlarged, as a logical volume: of a number of MiB
 space()
 {
 	echo "0 $(($1 * 2048)) linear $diff 0"
-}
-
-# told ID PATTERN: the journal's messages of this kind since it was emptied
-told()
-{
-	awk -v id="MESSAGE_ID=$1" 'BEGIN { RS = ""; FS = "\n" }
-		{ for (i = 1; i <= NF; i++) if ($i == id) print }' /tmp/journal | grep -qE -e "$2" ||
-		{ cat /tmp/journal; return 1; }
-}
-
-total()
-{
-	cowprotect status --json data | grep -oE '"total_chunks":[0-9]+' | cut -d : -f 2
-}
-
-# Chunks that were not written before, so that each has to be preserved
-at=0
-write_in_background()
-{
-	dd if=/dev/urandom of=/dev/mapper/data bs=64k seek=$((at * 16)) count=$(($1 * 16)) \
-		oflag=direct status=none &
-	writer=$!
-	at=$((at + $1))
-}
-
-ends_well()
-{
-	wait_for fails kill -0 $writer && wait $writer
 }
 
 cat > /tmp/extend << 'END'
@@ -69,6 +34,7 @@ END
 cat > /tmp/hook << 'END'
 #!/bin/bash
 env | grep ^COWPROTECT_ | sort | xargs >> /tmp/hooked
+[ ! -e /tmp/fail ] || exit 7
 # What cannot be killed before the volume goes on
 [ ! -e /tmp/hang ] || exec dd if=/dev/zero of=/dev/mapper/data bs=4k count=1 seek=16000 oflag=direct
 END
@@ -83,9 +49,7 @@ retry_most_secs = 4
 fault_command = /tmp/hook
 END
 
-# Appended, as the file is emptied meanwhile
-listen >> /tmp/journal &
-check "the journal's socket is there" wait_for test -S /run/systemd/journal/socket
+check "the journal's socket is there" journal 10
 dmsetup create space --noudevsync --table "$(space 32)"
 cowprotect format --live "$live" --protect /dev/mapper/space > /dev/null
 check "activate" cowprotect activate --options low_water=2500 data "$live" /dev/mapper/space
@@ -152,6 +116,25 @@ check "dmeventd is restarted" eval 'dmeventd -R && wait_for eval "[ \"\$(pidof d
 exchange space "$good"
 check "when the cause is gone it goes on by itself" wait_for state_is data active
 check "the writer ends well too" ends_well
+
+# ---- a journal that takes nothing, as it waits for the volume itself ----
+
+rm /tmp/hang
+touch /tmp/fail
+wait_for told $WELL "^MESSAGE=data: "
+journal 0
+kill -STOP "$listener"
+dmesg --clear
+exchange space "0 $2 error"
+write_in_background 1
+# The first message is the one that the queue has room for.
+check "what the journal does not take is in the kernel's log" wait_for eval \
+	'dmesg | grep -q "cowprotect: data: fault_command ended with status 7"'
+check "the volume is blocked" wait_for state_is data blocked
+exchange space "$good"
+check "when the cause is gone it goes on all the same" wait_for state_is data active
+check "the writer ends well" ends_well
+journal 10
 
 # ---- the end ----
 

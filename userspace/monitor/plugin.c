@@ -18,6 +18,7 @@
  * without a lock: should the file be on that very volume, which then holds the
  * daemon's own program as well, no other volume waits for it.
  */
+#include <ctype.h>
 #include <errno.h>
 /* dmeventd finds its three functions; all others stay inside. */
 #pragma GCC visibility push(default)
@@ -196,12 +197,50 @@ static bool run_shell(struct monitored *m, const struct info *info, const char *
 	return run(m, info, what, argv, diff);
 }
 
-/* The shell finds it by our PATH; the daemon's is that of whoever has started it. */
-static bool run_lvextend(struct monitored *m, const struct info *info, char *diff)
+/*
+ * lvm looks for physical volumes on each block device that it may read, and on a
+ * blocked volume it would wait, in vain and in a way that cannot be killed.
+ * Returns NULL if it cannot be told which the volumes are.
+ */
+static char *filter_without_volumes(void)
 {
-	char shell[] = "/bin/sh", option[] = "-c", command[] = "exec lvextend -l \"$1\" \"$2\"";
+	char **names, *filter, *to;
+	const char *from;
+	size_t count, i;
+
+	if (volume_names(&names, &count))
+		return NULL;
+	/* 32: what stands around each name, and around all */
+	filter = xcalloc(1, 32 + count * (32 + NAME_CHARS));
+	to = stpcpy(filter, "devices/filter=[");
+	for (i = 0; i < count; i++) {
+		to = stpcpy(to, i ? ",\"r|^/dev/mapper/" : "\"r|^/dev/mapper/");
+		/* Nothing in a name shall mean anything: a dot is any character. */
+		for (from = names[i]; *from; from++)
+			*to++ = isalnum((unsigned char)*from) ? *from : '.';
+		to = stpcpy(to, "$|\"");
+	}
+	strcpy(to, "]");
+	names_free(names, count);
+	return filter;
+}
+
+/* The shell finds it by our PATH; the daemon's is that of whoever has started it. */
+static bool run_lvextend(struct monitored *m, const struct info *info, char *diff, char *filter)
+{
+	char shell[] = "/bin/sh", option[] = "-c";
+	char command[] = "exec lvextend --config \"$1\" -l \"$2\" \"$3\"";
 	char name[] = "lvextend", size[32];
-	char * const argv[] = { shell, option, command, name, size, diff, NULL };
+	char * const argv[] = { shell, option, command, name, filter, size, diff, NULL };
+
+	snprintf(size, sizeof(size), "+%u%%LV", m->policy.extend_percent);
+	return run(m, info, name, argv, diff);
+}
+
+static bool extend_volume(struct monitored *m, const struct info *info, char *diff)
+{
+	char *filter;
+	bool good;
 
 	if (strncmp(diff, "/dev/mapper/", strlen("/dev/mapper/"))) {
 		journal(JOURNAL_FAILED, m->name, info,
@@ -209,8 +248,10 @@ static bool run_lvextend(struct monitored *m, const struct info *info, char *dif
 			POLICY_FILE);
 		return false;
 	}
-	snprintf(size, sizeof(size), "+%u%%LV", m->policy.extend_percent);
-	return run(m, info, name, argv, diff);
+	filter = filter_without_volumes();
+	good = filter && run_lvextend(m, info, diff, filter);
+	free(filter);
+	return good;
 }
 
 static void enlarge(struct monitored *m, const struct info *info)
@@ -220,7 +261,7 @@ static void enlarge(struct monitored *m, const struct info *info)
 	diff_below(m, diff);
 	if (*m->policy.extend_command ?
 	    run_shell(m, info, "extend_command", m->policy.extend_command, diff) :
-	    run_lvextend(m, info, diff))
+	    extend_volume(m, info, diff))
 		decide_enlarged(&m->watch);
 }
 

@@ -167,6 +167,18 @@ exchange()
 		timeout 20 dmsetup resume --noudevsync "$1"
 }
 
+# No udev runs here, and lvm must not wait for it
+lvm_without_udev()
+{
+	export LVM_SUPPRESS_FD_WARNINGS=1
+	mkdir -p /etc/lvm /run/lock/lvm
+	cat > /etc/lvm/lvm.conf << 'END'
+devices { use_devicesfile = 0 obtain_device_list_from_udev = 0 scan_lvs = 1 }
+activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }
+global { event_activation = 0 }
+END
+}
+
 # blank DEVICE: so that it can be formatted
 blank()
 {
