@@ -45,7 +45,8 @@ int witnessed_recall(const char *volume, const char *area, bool protected,
 		return TOOL_FAILED;
 	}
 	if (table_options_take(options, "given_up")) {
-		tool_error(volume, "its options leave no room for given_up, which %s/%s asks for; give fewer",
+		tool_error(volume,
+			   "its options leave no room for given_up, which %s/%s asks for; give fewer",
 			   folder, area);
 		return TOOL_USAGE;
 	}

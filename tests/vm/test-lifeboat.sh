@@ -5,7 +5,7 @@
 # left in memory the command from the disk waits for the very repair that it is to make;
 # the one in the lifeboat makes it.  And a volume that nobody mends can be left.
 #
-# vm: --disk live,size=160M --disk diff,size=64M --mem 768M --timeout 1500
+# vm: --disk live,size=160M --disk diff,size=64M --mem 768M --timeout 3000
 # plan: 25
 # tool: cowprotect lifeboat
 

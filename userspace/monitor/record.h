@@ -26,7 +26,7 @@ struct record {
 /* What does not change in an activation.  False: @uuid, device-mapper's, is none of ours. */
 bool record_begin(struct record *r, const char *volume, const char *uuid, int major, int minor);
 
-/* True: where the policy has it it is of no use, @error says why. */
+/* True: it is of no use where the policy has it; @error says why. */
 bool record_misplaced(const struct record *r, const struct policy *p, char *error, size_t chars);
 
 /* What stands; as it was known, where that cannot be read now */
