@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* cowprotect hold and release: keep a diff area without a volume from being overwritten. */
+/*
+ * cowprotect hold and release: keep a diff area without a volume from being overwritten;
+ * attach: give it to its volume.
+ */
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "device.h"
 #include "held.h"
 #include "loss.h"
+#include "replace.h"
 #include "volume.h"
 
 /* Of a damaged area the state may tell what no root tells any more. */
@@ -43,10 +47,10 @@ static int hold(const struct area *a)
 	return held_take(letters, a->path, a->sectors, &d);
 }
 
-static int run_hold(const struct tool_action *a, int argc, char **argv)
+/* DIFFDEV, the one operand; @path is @area's name */
+static int open_operand(const struct tool_action *a, int argc, char **argv, char path[PATH_MAX],
+			struct area *area)
 {
-	char path[PATH_MAX];
-	struct area area;
 	int ret;
 
 	if (tool_option(a, argc, argv) || tool_operands(a, argc, argv))
@@ -54,8 +58,15 @@ static int run_hold(const struct tool_action *a, int argc, char **argv)
 	ret = device_path(argv[optind], path);
 	if (!ret)
 		ret = mapper_ready();
-	if (!ret)
-		ret = area_open(&area, path, "diff device", O_RDONLY);
+	return ret ? ret : area_open(area, path, "diff device", O_RDONLY);
+}
+
+static int run_hold(const struct tool_action *a, int argc, char **argv)
+{
+	char path[PATH_MAX];
+	struct area area;
+	int ret = open_operand(a, argc, argv, path, &area);
+
 	if (ret)
 		return ret;
 	ret = hold(&area);
@@ -121,4 +132,43 @@ const struct tool_action action_release = {
 	"snapshots are not guarded any more. Of a device that is gone name the one that holds\n"
 	"its area, /dev/mapper/cowprotect-AREA.\n",
 	.run = run_release,
+};
+
+/* ---- attach ---- */
+
+static int run_attach(const struct tool_action *a, int argc, char **argv)
+{
+	char path[PATH_MAX], letters[NAME_AREA + 1];
+	struct mapper_device volume;
+	struct area area;
+	struct fixed f;
+	bool good;
+	int ret = open_operand(a, argc, argv, path, &area);
+
+	if (ret)
+		return ret;
+	fixed_read(&f, &area);
+	good = f.kind == COWP_AREA_OURS;
+	area_letters(letters, f.info.uuid);
+	fixed_free(&f);
+	area_close(&area);
+	if (!good) {
+		tool_error(path,
+			   "holds no sound diff area; check the name, or see cowprotect check");
+		return TOOL_DEVICE;
+	}
+	if (mapper_find_role(letters, NAME_LIVE, &volume))
+		return TOOL_OK;
+	return replace_if_lacking(volume.name, path);
+}
+
+const struct tool_action action_attach = {
+	.name = "attach",
+	.operands = "DIFFDEV",
+	.summary = "give a diff area that has come to the active volume that waits for it",
+	.help =
+	"udev does this to each diff area that appears, so that it need not be typed. Nothing\n"
+	"is done where no active volume has this diff area, where the volume has its diff\n"
+	"device, or where that was taken away on purpose (cowprotect replace-diff NAME -).\n",
+	.run = run_attach,
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cowprotect replace-diff and attach: another device below NAME-diff, while the volume
- * above it keeps its table.
+ * cowprotect replace-diff: another device below NAME-diff, while the volume above
+ * it keeps its table.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -217,50 +217,4 @@ const struct tool_action action_replace_diff = {
 	"its next copy on, and the device can be copied. A new one must hold this volume's\n"
 	"diff area. Type cowprotect clear NAME then.\n",
 	.run = run,
-};
-
-/* ---- attach ---- */
-
-static int run_attach(const struct tool_action *a, int argc, char **argv)
-{
-	char path[PATH_MAX], letters[NAME_AREA + 1];
-	struct mapper_device volume;
-	struct area area;
-	struct fixed f;
-	bool good;
-	int ret;
-
-	if (tool_option(a, argc, argv) || tool_operands(a, argc, argv))
-		return TOOL_USAGE;
-	ret = device_path(argv[optind], path);
-	if (!ret)
-		ret = mapper_ready();
-	if (!ret)
-		ret = area_open(&area, path, "diff device", O_RDONLY);
-	if (ret)
-		return ret;
-	fixed_read(&f, &area);
-	good = f.kind == COWP_AREA_OURS;
-	area_letters(letters, f.info.uuid);
-	fixed_free(&f);
-	area_close(&area);
-	if (!good) {
-		tool_error(path,
-			   "holds no sound diff area; check the name, or see cowprotect check");
-		return TOOL_DEVICE;
-	}
-	if (mapper_find_role(letters, NAME_LIVE, &volume))
-		return TOOL_OK;
-	return replace_if_lacking(volume.name, path);
-}
-
-const struct tool_action action_attach = {
-	.name = "attach",
-	.operands = "DIFFDEV",
-	.summary = "give a diff area that has come to the active volume that waits for it",
-	.help =
-	"udev does this to each diff area that appears, so that it need not be typed. Nothing\n"
-	"is done where no active volume has this diff area, where the volume has its diff\n"
-	"device, or where that was taken away on purpose (cowprotect replace-diff NAME -).\n",
-	.run = run_attach,
 };
