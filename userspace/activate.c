@@ -335,6 +335,9 @@ static bool is_there(const char *device)
 static int already_active(const struct options *o, const struct tab_volume *line,
 			  const struct mapper_device *volume)
 {
+	struct volume v;
+	int ret;
+
 	if (strcmp(volume->name, line->name)) {
 		tool_error(line->name,
 			   "its diff area belongs to the active volume %s; deactivate that, or give another uuid=",
@@ -343,7 +346,13 @@ static int already_active(const struct options *o, const struct tab_volume *line
 	}
 	if (!o->no_monitor)
 		watching_begin(line->name);
-	return is_there(line->diff) ? replace_if_lacking(line->name, line->diff) : TOOL_OK;
+	if (is_there(line->diff))
+		return replace_if_lacking(line->name, line->diff);
+	ret = volume_open(&v, line->name);
+	if (!ret)
+		report_fault(&v, stderr);
+	volume_close(&v);
+	return ret;
 }
 
 static int make_volume(const struct options *from, const struct tab_volume *line)
