@@ -90,7 +90,7 @@ check "nothing is to be made" ends 0 "" cowprotect activate --all
 # ---- the raw live device is hidden ----
 
 cowprotect format --live "$live" --name data --protect --uuid $uuid "$diff" > /dev/null
-cowprotect format --live "$live2" --chunk 64K --uuid $uuid2 "$diff2" > /dev/null
+cowprotect format --live "$live2" --protect --chunk 64K --uuid $uuid2 "$diff2" > /dev/null
 data="data UUID=$fs ID=virtio-diff uuid=$uuid"
 more="more ID=virtio-live2 ID=virtio-diff2 uuid=$uuid2,chunk=64K,noauto,low_water=64"
 tab "# volumes" "$data" "$more"
