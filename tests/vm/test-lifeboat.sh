@@ -58,7 +58,7 @@ waits()
 
 mkdir -p $system
 cowprotect format --live "$live" --protect /dev/mapper/diff > /dev/null
-cowprotect activate --no-monitor --options diff_timeout_secs=5 data "$live" /dev/mapper/diff
+cowprotect activate --no-monitor data "$live" /dev/mapper/diff
 mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 /dev/mapper/data
 mount /dev/mapper/data $system
 for folder in bin sbin lib lib64 usr etc; do

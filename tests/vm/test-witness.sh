@@ -233,14 +233,14 @@ cowprotect deactivate data
 
 # ---- protected ----
 
-new_volume diff_timeout_secs=5 --protect
+new_volume diff_wait_secs=600 --protect
 cowprotect deactivate data
 printf 'volume data\nstate waiting\nactivation -\n' > "$folder/$area"
 check "a protected area, and the word of a wait: the operator decides" ends 1 \
 	"its diff area is protected, yet $folder/$area says .* give --options given_up, else remove that file" \
 	cowprotect activate data "$live" /dev/mapper/diff
 rm "$folder/$area"
-activated diff_timeout_secs=5 --no-monitor
+activated diff_wait_secs=600 --no-monitor
 broken
 write_next
 wait_for state_is data blocked
@@ -250,7 +250,7 @@ check "who forces a reset has it written first" eval 'cowprotect reset --force -
 wait $writer
 taken_away
 mended
-check "the next activation is told" eval 'activated diff_timeout_secs=5 --no-monitor && lost_and_marked'
+check "the next activation is told" eval 'activated diff_wait_secs=600 --no-monitor && lost_and_marked'
 check "the command takes the witness away where nobody else does" gone
 cowprotect deactivate data
 
