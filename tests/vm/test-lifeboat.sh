@@ -70,6 +70,7 @@ for folder in dev proc sys run tmp; do
 done
 dd if=/dev/urandom of=$system/written bs=64k count=8 conv=fsync status=none
 
+sync -f $system/written
 check "without a boat no shell is started" ends 1 "there is nothing loaded; run cowprotect-lifeboat load" \
 	chroot $system cowprotect-lifeboat shell
 check "load" chroot $system cowprotect-lifeboat load
@@ -83,7 +84,7 @@ exec 3> /tmp/keys
 type_it cowprotect status data
 check "the shell there runs the command" answered
 
-cowprotect snapshot data > /dev/null
+cowprotect snapshot --freeze-timeout 60 data > /dev/null
 cowprotect open data 1 > /dev/null
 before=$(sum /dev/mapper/data-snap-1)
 broken
@@ -113,7 +114,7 @@ check "its memory is free" fails grep " $boat " /proc/mounts
 
 # ---- left as it is ----
 
-cowprotect snapshot data > /dev/null
+cowprotect snapshot --freeze-timeout 60 data > /dev/null
 broken
 write_next
 check "the volume is blocked again" wait_for blocked
