@@ -5,7 +5,7 @@
 # of it.  For the tests of tests/vm, in the guest, after lib.sh.
 
 # The plugin looks every 10 s
-WAIT_LIMIT=90
+WAIT_LIMIT=180
 listener=
 
 # What the messages are called for ever
