@@ -89,7 +89,7 @@ drill full diff-area-full
 # both gone there is room for the 2 MiB of the third one and the 4.5 MiB that are written.
 break_crowded()
 {
-	fresh --protect
+	fresh --protect || return
 	fill /dev/mapper/data 9000 256 4096
 	take_snapshot
 	fill /dev/mapper/data 9500 256 2048

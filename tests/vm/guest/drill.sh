@@ -102,8 +102,15 @@ write_next()
 	writer=$!
 }
 
+# Who reads a blocked volume waits for ever.
+not_blocked()
+{
+	! state_is data blocked || { echo "the volume is blocked"; return 1; }
+}
+
 written()
 {
+	not_blocked || return
 	cmp <(numbers "$seed" "$kib") <(dd if=/dev/mapper/data bs=64k skip=$((place / 64)) \
 		count=$((kib / 64)) iflag=direct status=none)
 }
@@ -311,6 +318,7 @@ goes_on()
 new_beginning()
 {
 	local id before
+	not_blocked || return
 	cowprotect snapshot --no-freeze data > /dev/null || return
 	id=$(word data 9)
 	before=$(sum /dev/mapper/data)
