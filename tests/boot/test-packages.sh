@@ -3,7 +3,8 @@
 #
 # Our packages are upgraded, removed and purged while a volume is active, mounted,
 # protected and written to: nothing stops, no snapshot is lost, nothing is left.
-# (That they install shows in the system itself: apt has installed them there.)
+# (That they install shows in the system itself: apt has installed them there.)  What
+# dkms builds of the new version is in an archive: see test-packages.prepare.
 #
 # vm: --disk live,size=128M --disk diff,size=256M --timeout 5400
 # plan: 42
@@ -100,6 +101,7 @@ case $BOOT in
 	SECONDS=0
 	check "apt upgrades" apt install /run/vm/debs/9.0/*.deb
 	echo "# the upgrade took $SECONDS s, $(cat /run/written) writes"
+	rm -r /usr/share/dm-cowprotect-dkms
 	check "the command is the new one" grep -q '^cowprotect 9\.0,' <(cowprotect --version)
 	check "so is the module on the disk" is "$(modinfo -F version dm-cowprotect)" 9.0
 	check "the old one runs on" is "$(running_version)" 1.0
