@@ -42,9 +42,10 @@ uninstall:
 	@$(MAKE) --no-print-directory -C userspace $@
 
 install-dkms:
-	@find Kbuild dm-cowprotect include \( -name Kbuild -o -name '*.[ch]' -o -name '*.sh' \) \
+	@find dm-cowprotect include \( -name Kbuild -o -name '*.[ch]' -o -name '*.sh' \) \
 		! -name '*.mod.c' ! -name compat-config.h \
 		-exec install -D -m 644 '{}' '$(DKMS_DIR)/{}' \;
+	@sed '/tests\//d' Kbuild > '$(DKMS_DIR)/Kbuild'
 	@sed 's/#MODULE_VERSION#/$(VERSION)/' dkms.conf > '$(DKMS_DIR)/dkms.conf'
 
 check:
