@@ -7,11 +7,13 @@
 # dkms builds of the new version is in an archive: see test-packages.prepare.
 #
 # vm: --disk live,size=128M --disk diff,size=256M --timeout 5400
-# plan: 42
+# plan: 43
 # packages: 9.0
 
 . /run/vm/guest/lib.sh
 
+# shellcheck disable=SC2034	# for lib.sh
+WAIT_LIMIT=300
 live=$(disk live)
 diff=$(disk diff)
 mnt=/mnt
@@ -69,6 +71,12 @@ state_and_mode()
 	is "$(state data) $(mode data)" "active protected"
 }
 
+# dmeventd has our plugin, and that one which is on the disk
+watched()
+{
+	grep -q 'libdevmapper-event-cowprotect\.so$' "/proc/$(pidof dmeventd)/maps"
+}
+
 running_version()
 {
 	cat /sys/module/dm_cowprotect/version
@@ -87,15 +95,14 @@ case $BOOT in
 1)
 	mkfs.ext4 -q "$live"
 	check "format" cowprotect format --live "$live" --protect "$diff"
-	check "activate" cowprotect activate data "$live" "$diff"
+	check "activate, with nothing to be said" is "$(cowprotect activate data "$live" "$diff" 2>&1)" ""
 	mount /dev/mapper/data $mnt
 	cp -a /usr/sbin $mnt/old
 	check "snapshot" cowprotect snapshot --label before data
 	check "open" cowprotect open data before
 	sum /dev/mapper/data-snap-1 > /root/snapshot-sum
 	contents > /root/contents
-	check "dmeventd watches it, with our plugin" wait_for \
-		grep -q libdevmapper-event-cowprotect /proc/"$(pidof dmeventd)"/maps
+	check "dmeventd watches it, with our plugin" wait_for watched
 
 	start_writing
 	SECONDS=0
@@ -112,8 +119,8 @@ case $BOOT in
 	check "the volume is active and protected" state_and_mode
 	check "the snapshot is whole" snapshot_is_whole
 	check "the new command works with the old module" cowprotect snapshot --label after data
-	check "dmeventd takes up the new plugin" eval 'dmeventd -R && wait_for \
-		grep -q libdevmapper-event-cowprotect /proc/"$(pidof dmeventd)"/maps'
+	check "dmeventd goes on with the old plugin" fails watched
+	check "restarted it takes up the new one" eval 'dmeventd -R && wait_for watched'
 	check "the writer ends well" stop_writing
 	ends_by reboot
 	;;
@@ -130,7 +137,7 @@ case $BOOT in
 	check "apt removes" apt remove cowprotect dm-cowprotect-dkms
 	check "what the administrator changed is kept" grep -q '^retry_clear' \
 		/etc/cowprotect/cowprotect.conf
-	check "the command is gone" fails command -v cowprotect
+	check "the command is gone" fails bash -c 'command -v cowprotect'
 	check "apt purges" apt purge cowprotect dm-cowprotect-dkms
 	check "nothing is left" is "$(ours)" ""
 	check "nor is a module, in the initramfs neither" fails grep -q cowprotect \
