@@ -12,6 +12,22 @@
 /* How often the plugin looks at a volume although nothing has happened: it retries. */
 #define LOOK_SECONDS	10
 
+/*
+ * The first to ask has the daemon started, which on a busy machine may take longer than
+ * libdevmapper-event waits for its answer: some seconds.
+ */
+#define ATTEMPTS	6
+
+static bool ask(struct dm_event_handler *h)
+{
+	int i;
+
+	for (i = 0; i < ATTEMPTS; i++)
+		if (dm_event_register_handler(h))
+			return true;
+	return false;
+}
+
 void watching_begin(const char *volume)
 {
 	struct dm_event_handler *h;
@@ -25,7 +41,7 @@ void watching_begin(const char *volume)
 	if (good) {
 		dm_event_handler_set_event_mask(h, DM_EVENT_ALL_ERRORS | DM_EVENT_TIMEOUT);
 		dm_event_handler_set_timeout(h, LOOK_SECONDS);
-		good = dm_event_register_handler(h);
+		good = ask(h);
 	}
 	if (!good)
 		tool_error(volume,
