@@ -200,7 +200,8 @@ static bool run_shell(struct monitored *m, const struct info *info, const char *
 /*
  * lvm looks for physical volumes on each block device that it may read, and on a
  * blocked volume it would wait, in vain and in a way that cannot be killed.
- * Returns NULL if it cannot be told which the volumes are.
+ * A filter that leaves our volumes out.  It must not end in "a|.*|": a device is taken
+ * if any of its names is.  Returns NULL if it cannot be told which the volumes are.
  */
 static char *filter_without_volumes(void)
 {
@@ -212,7 +213,7 @@ static char *filter_without_volumes(void)
 		return NULL;
 	/* 32: what stands around each name, and around all */
 	filter = xcalloc(1, 32 + count * (32 + NAME_CHARS));
-	to = stpcpy(filter, "devices/filter=[");
+	to = stpcpy(filter, "=[");
 	for (i = 0; i < count; i++) {
 		to = stpcpy(to, i ? ",\"r|^/dev/mapper/" : "\"r|^/dev/mapper/");
 		/* Nothing in a name shall mean anything: a dot is any character. */
@@ -225,11 +226,16 @@ static char *filter_without_volumes(void)
 	return filter;
 }
 
-/* The shell finds it by our PATH; the daemon's is that of whoever has started it. */
+/*
+ * The shell finds it by our PATH; the daemon's is that of whoever has started it.  lvm
+ * has two filters, which both count: ours is to take the place of none that is set.
+ */
 static bool run_lvextend(struct monitored *m, const struct info *info, char *diff, char *filter)
 {
 	char shell[] = "/bin/sh", option[] = "-c";
-	char command[] = "exec lvextend --config \"$1\" -l \"$2\" \"$3\"";
+	char command[] = "of=global_filter;"
+		" ! lvm lvmconfig devices/$of > /dev/null 2>&1 || of=filter;"
+		" exec lvextend --config \"devices/$of$1\" -l \"$2\" \"$3\"";
 	char name[] = "lvextend", size[32];
 	char * const argv[] = { shell, option, command, name, filter, size, diff, NULL };
 
