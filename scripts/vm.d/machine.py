@@ -254,6 +254,8 @@ class Machine:
             return answer
 
         if not self.pump_until(answered, 60):
+            if not self.open_channels:
+                raise Failure("QEMU has ended: " + self.errors())
             raise Failure(f"QEMU does not answer to {command}")
         if "error" in answer[0]:
             raise Failure(f"{command}: {answer[0]['error']['desc']}")
