@@ -5,7 +5,7 @@
 # it, is snapshotted, and boots again; by its uuid it is never mounted from the raw device.
 #
 # vm: --disk live,size=3G --disk diff,size=1G --timeout 7200
-# plan: 14
+# plan: 15
 
 . /run/vm/guest/lib.sh
 
@@ -27,15 +27,18 @@ case $BOOT in
 	udevadm trigger --subsystem-match=block && udevadm settle
 	check "the volume" cowprotect activate system
 	mount /dev/mapper/system $root
-	cp -ax / $root/ 2> /dev/null
-	mkdir -p $root/proc $root/sys $root/dev $root/run
+	# What is on the disk itself, below what is mounted there
+	mkdir /run/disk
+	mount --bind / /run/disk
+	check "the system fits on it" cp -a /run/disk/. $root/
+	umount /run/disk
 	sed -i "s|^LABEL=root|UUID=$fs|" $root/etc/fstab
 	for folder in proc sys dev run; do
-		mount --rbind /$folder $root/$folder
+		mount --bind /$folder $root/$folder
 	done
 	# As the new root, so that the hook sees what is mounted there
 	check "its initramfs" chroot $root update-initramfs -u
-	check "it has what it needs" eval '[ "$(lsinitramfs $root/initrd.img |
+	check "it has what it needs" eval '[ "$(lsinitramfs "$(realpath $root/initrd.img)" |
 		grep -cE "sbin/cowprotect$|dm-cowprotect.ko|61-cowprotect-live.rules|etc/cowprotecttab|conf/cowprotect-root|local-top/cowprotect$|local-block/cowprotect$")" -eq 7 ]'
 	host put $root/initrd.img initrd
 	host initrd initrd
