@@ -103,6 +103,7 @@ case $BOOT in
 	ends_by reboot 900
 	;;
 4)
+	echo "# $(host ended)"
 	check "the machine has rebooted while it was blocked" grep -q '^reboot ' <(host ended)
 	check "and boots" wait_for booted
 	check "the volume is blocked" blocked
@@ -112,6 +113,7 @@ case $BOOT in
 	ends_by poweroff 900
 	;;
 5)
+	echo "# $(host ended)"
 	check "the machine was switched off while it was blocked" grep -q '^poweroff ' <(host ended)
 	check "without protection the machine boots" wait_for booted
 	check "the volume is mounted" wait_for mounted
