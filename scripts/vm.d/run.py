@@ -49,11 +49,10 @@ class Run:
         # How the machine is about to end by itself, by when, and how it did last
         self.expected = None
         self.ended = b""
-        # Disks that come so many seconds after the first process of this boot, and
-        # of the next one
+        # Disks that come so many seconds after a text on this boot's console, and on
+        # the next one's: name -> [seconds, text, when it was seen]
         self.late = {}
         self.late_next = {}
-        self.first_process_at = None
         self.failed_boots = 0
         self.status = None
         self.machine = None
@@ -90,7 +89,6 @@ class Run:
             log.write(f"----- boot {self.boot} -----\n")
         self.started = time.monotonic()
         self.first_process_by = self.started + FIRST_PROCESS_SECONDS
-        self.first_process_at = None
         self.late, self.late_next = self.late_next, {}
         for name in self.late:
             self.disks[name].present = False
@@ -153,13 +151,15 @@ class Run:
         now = time.monotonic()
         if not self.late or self.machine.ended() or self.time_left() <= 0:
             return False
-        if self.first_process_at is None:
-            if FIRST_PROCESS not in self.printed():
+        printed = self.printed()
+        if self.first_process_by:
+            if FIRST_PROCESS not in printed:
                 return now < self.first_process_by
-            self.first_process_at = now
             self.first_process_by = None
-        for name, seconds in list(self.late.items()):
-            if now >= self.first_process_at + seconds:
+        for name, (seconds, text, seen) in list(self.late.items()):
+            if seen is None and text in printed:
+                self.late[name][2] = seen = now
+            if seen is not None and now >= seen + seconds:
                 say(f"plugging {name} in")
                 self.machine.plug(self.disk(name, present=False))
                 del self.late[name]
@@ -284,10 +284,10 @@ class Run:
     def unplug(self, name):
         self.machine.unplug(self.disk(name, present=True))
 
-    def plug_late(self, name, seconds):
+    def plug_late(self, name, seconds, text):
         if name not in self.disks:
             raise Failure(f"no disk '{name}'")
-        self.late_next[name] = float(seconds)
+        self.late_next[name] = [float(seconds), text, None]
 
     def resize(self, name, size):
         disk = self.disk(name, present=True)

@@ -7,7 +7,7 @@
 # power-off while it is blocked come to their end.
 #
 # vm: --disk live,size=64M --disk diff,size=128M --timeout 7200
-# plan: 31
+# plan: 34
 
 . /run/vm/guest/lib.sh
 
@@ -61,7 +61,9 @@ case $BOOT in
 		sed -n 's/^uuid *//p' > /root/uuid
 	configured "" ""
 	udevadm trigger --subsystem-match=block && udevadm settle
-	check "the raw device is hidden" fails test -e /dev/disk/by-label/files
+	# udev starts the volume, which has that link
+	check "the raw device is hidden" fails is "$(readlink -f /dev/disk/by-label/files)" \
+		"$(readlink -f "$(disk live)")"
 	check "the mount brings the volume" systemctl start mnt-data.mount
 	check "it is mounted" mounted
 	check "by its unit" systemctl -q is-active cowprotect@data.service
@@ -74,7 +76,7 @@ case $BOOT in
 	rm -r $mnt/sbin
 	cp -a /usr/bin/systemctl $mnt/
 	contents $mnt > /root/contents
-	host late diff 20
+	host late diff 20 "the diff device is not there"
 	ends_by reboot 600
 	;;
 2)
@@ -88,11 +90,15 @@ case $BOOT in
 	configured ",nofail" ",nofail,x-systemd.device-timeout=30s"
 	systemctl stop mnt-data.mount cowprotect@data.service
 	check "the unit takes the volume down" fails dmsetup info data
-	cowprotect release "$(disk diff)" > /dev/null
+	check "and brings it back" systemctl start mnt-data.mount
 	host unplug diff
+	dd if=/dev/zero of=$mnt/systemctl bs=64k count=2 conv=notrunc,fsync status=none &
+	check "the diff disk goes, and the mounted volume is blocked" wait_for blocked
 	ends_by reboot 600
 	;;
 3)
+	echo "# $(host ended)"
+	check "the machine has rebooted while it was mounted" grep -q '^reboot ' <(host ended)
 	check "the diff disk never comes: the machine boots" wait_for booted
 	check "the volume is blocked" blocked
 	check "for that reason" is "$(fault data)" diff-area-missing
