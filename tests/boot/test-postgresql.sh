@@ -172,7 +172,7 @@ check "the other one is not" state_is wal active
 check "who writes waits" kill -0 $ballast
 spare=$(host plug spare)
 # As the guide says: LVM is not to look at a volume that gives no answer
-check "a disk is added" timeout 120 vgextend --config 'devices { filter=["r|^/dev/mapper/data$|"] }' vg "$spare"
+check "a disk is added" timeout 120 vgextend --config 'devices { filter = [ "r|/dm-uuid-COWPROTECT-|" ] }' vg "$spare"
 check "the plugin brings the volume back" wait_for state_is data active
 echo "# it was blocked for $SECONDS s"
 check "that is told" wait_for told $WELL

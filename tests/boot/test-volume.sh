@@ -92,7 +92,7 @@ case $BOOT in
 	check "the unit takes the volume down" fails dmsetup info data
 	check "and brings it back" systemctl start mnt-data.mount
 	host unplug diff
-	dd if=/dev/zero of=$mnt/systemctl bs=64k count=2 conv=notrunc,fsync status=none &
+	dd if=/dev/zero of=$mnt/more bs=1M count=8 conv=fsync status=none &
 	check "the diff disk goes, and the mounted volume is blocked" wait_for blocked
 	ends_by reboot 600
 	;;
