@@ -5,12 +5,15 @@
 # it, is snapshotted, and boots again; by its uuid it is never mounted from the raw device.
 #
 # vm: --disk live,size=3G --disk diff,size=1G --timeout 7200
-# plan: 15
+# plan: 19
 
 . /run/vm/guest/lib.sh
 
 root=/mnt
 fs=5eed0000-0000-4000-8000-000000000002
+
+boat=/run/cowprotect/lifeboat
+boat_unit=cowprotect-lifeboat@tty8.service
 
 root_is_the_volume()
 {
@@ -67,5 +70,10 @@ case $BOOT in
 		"$(sed 's/ .*/  -/' /root/hostname-sum)"
 	umount /run/old
 	check "it is active" state_is system active
+	check "a lifeboat can be had" systemctl start $boat_unit
+	check "with a shell whose root is in memory" wait_for eval \
+		'is "$(readlink "/proc/$(systemctl show -P MainPID $boat_unit)/root")" $boat'
+	check "it ends" systemctl stop $boat_unit
+	check "and leaves nothing" fails mountpoint -q $boat
 	;;
 esac
