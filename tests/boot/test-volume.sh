@@ -4,10 +4,10 @@
 # A volume of cowprotecttab with ext4 in fstab: mounted at the boot; its diff disk comes
 # 20 seconds late, and the mount waits and succeeds; it never comes, and the machine
 # boots all the same, with the volume blocked, then without protection lost; reboot and
-# power-off while it is blocked come to their end.
+# power-off while it is blocked come to their end, also in the midst of its activation.
 #
 # vm: --disk live,size=64M --disk diff,size=128M --timeout 7200
-# plan: 34
+# plan: 35
 
 . /run/vm/guest/lib.sh
 
@@ -50,6 +50,13 @@ snapshot_is_whole()
 blocked()
 {
 	state_is data blocked
+}
+
+# Its unit is not yet active, and udev has seen the volume
+activating()
+{
+	blocked && udevadm settle &&
+		is "$(systemctl show -P ActiveState cowprotect@data.service)" activating
 }
 
 case $BOOT in
@@ -113,6 +120,14 @@ case $BOOT in
 	check "the machine has rebooted while it was blocked" grep -q '^reboot ' <(host ended)
 	check "and boots" wait_for booted
 	check "the volume is blocked" blocked
+	# Once more, with an activation that does not end
+	systemctl stop cowprotect-shutdown@data.service cowprotect@data.service
+	mkdir -p /run/systemd/system/cowprotect@data.service.d
+	printf '[Service]\nExecStartPost=sleep infinity\n' \
+		> /run/systemd/system/cowprotect@data.service.d/endless.conf
+	systemctl daemon-reload
+	systemctl --no-block start cowprotect@data.service
+	check "it is activated anew, which goes on" wait_for activating
 	dd if=/dev/mapper/data of=/dev/null bs=4k count=1 iflag=direct status=none &
 	check "somebody waits for it" wait_for eval '[ "$(held data)" -gt 0 ]'
 	configured ",nofail,noprotect,diff_wait_secs=20" ",nofail,x-systemd.mount-timeout=10min"
