@@ -12,6 +12,7 @@
 #include "device.h"
 #include "held.h"
 #include "identity.h"
+#include "lock.h"
 #include "replace.h"
 #include "report.h"
 #include "tab.h"
@@ -23,6 +24,7 @@
 /*
  * @name, @live, @diff: NULL where cowprotecttab has them
  * @line:	of cowprotecttab, or NULL
+ * @was_made:	somebody else has made the volume of that line meanwhile
  */
 struct options {
 	const char *name;
@@ -37,6 +39,7 @@ struct options {
 	bool with_diff;
 	bool force;
 	bool no_monitor;
+	bool was_made;
 	bool protected;	/* the area says so, or nothing */
 };
 
@@ -264,7 +267,18 @@ static int make_live(const struct options *o, const char *area, const char *live
 	return volume_create(o->name, area, NAME_LIVE, 0, false, sectors, COWP_TARGET, line);
 }
 
-static int activate(struct options *o)
+/* It was not there before the lock. */
+static bool is_made(const struct options *o)
+{
+	char area[NAME_AREA + 1];
+	struct mapper_device d;
+
+	area_letters(area, o->uuid);
+	return o->line && !mapper_find_role(area, NAME_LIVE, &d) && !strcmp(d.name, o->name);
+}
+
+/* With the lock. */
+static int make_devices(struct options *o)
 {
 	char live[PATH_MAX], diff[PATH_MAX], device[NAME_CHARS + 16], name[NAME_CHARS];
 	char area[UUID_STR_LEN];
@@ -272,9 +286,9 @@ static int activate(struct options *o)
 	struct mapper_device d;
 	int ret;
 
-	ret = mapper_ready();
-	if (ret)
-		return ret;
+	o->was_made = is_made(o);
+	if (o->was_made)
+		return TOOL_OK;
 	if (mapper_find(o->name, &d) != -ENXIO) {
 		tool_error(o->name,
 			   "there is such a device already; see cowprotect list, or dmsetup ls");
@@ -297,6 +311,18 @@ static int activate(struct options *o)
 	ret = make_live(o, area, live, device, live_sectors);
 	if (ret)
 		held_detach(area, HELD_LOOK);
+	return ret;
+}
+
+static int activate(struct options *o)
+{
+	int lock, ret = mapper_ready();
+
+	if (ret)
+		return ret;
+	lock = lock_volume(o->name);
+	ret = make_devices(o);
+	lock_end(lock);
 	return ret;
 }
 
@@ -374,7 +400,7 @@ static int make_volume(const struct options *from, const struct tab_volume *line
 	}
 	ret = activate_and_watch(&o);
 	/* One that came meanwhile has found no volume that waits for it. */
-	if (!ret && !strcmp(o.diff, VOLUME_NO_DIFF) && is_there(line->diff))
+	if (!ret && (o.was_made || !strcmp(o.diff, VOLUME_NO_DIFF)) && is_there(line->diff))
 		ret = replace_if_lacking(line->name, line->diff);
 	return ret;
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "held.h"
+#include "lock.h"
 #include "volume.h"
 
 #define OPENED_TRIES	10U
@@ -89,23 +90,35 @@ static int deactivate(const char *area, bool let_go)
 }
 
 /* Also what an activation that was cut short has left: the diff device alone. */
+static bool find(const char *name, struct mapper_device *d)
+{
+	char diff[NAME_CHARS];
+
+	name_of(diff, name, NAME_DIFF, 0);
+	return (!mapper_find(name, d) && d->role == NAME_LIVE) ||
+	       (!mapper_find(diff, d) && d->role == NAME_DIFF);
+}
+
+static int no_volume(const char *operand)
+{
+	tool_error(operand, "there is no such active volume; see cowprotect list");
+	return TOOL_DEVICE;
+}
+
 static int by_name(const char *operand, bool let_go)
 {
-	const char *name = name_plain(operand), *bad = name_wrong(name);
-	char diff[NAME_CHARS];
+	const char *name = name_plain(operand);
 	struct mapper_device d;
-	int ret = mapper_ready();
+	int lock, ret = mapper_ready();
 
 	if (ret)
 		return ret;
-	if (!bad) {
-		name_of(diff, name, NAME_DIFF, 0);
-		if ((!mapper_find(name, &d) && d.role == NAME_LIVE) ||
-		    (!mapper_find(diff, &d) && d.role == NAME_DIFF))
-			return deactivate(d.area, let_go);
-	}
-	tool_error(operand, "there is no such active volume; see cowprotect list");
-	return TOOL_DEVICE;
+	if (name_wrong(name))
+		return no_volume(operand);
+	lock = lock_volume(name);
+	ret = find(name, &d) ? deactivate(d.area, let_go) : no_volume(operand);
+	lock_end(lock);
+	return ret;
 }
 
 /* Is there an earlier device of this area?  Live volumes come before diff devices. */

@@ -5,18 +5,16 @@
  */
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
 
 #include "area.h"
 #include "device.h"
 #include "held.h"
+#include "lock.h"
 #include "replace.h"
 #include "report.h"
 #include "witnessed.h"
-
-#define LOCK_FILE	"/run/cowprotect.lock"
 
 static bool is_absent(const char *name)
 {
@@ -138,20 +136,10 @@ static int settle(struct volume *v)
 			     v->info.fault);
 }
 
-/* Where there is no such folder nobody else comes at the same moment. */
-static int lock(void)
-{
-	int fd = open(LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-	if (fd >= 0)
-		flock(fd, LOCK_EX);
-	return fd;
-}
-
 int replace_if_lacking(const char *name, const char *operand)
 {
 	bool lacked = false;
-	int fd = lock(), ret;
+	int lock = lock_volume(name), ret;
 	struct volume v;
 
 	ret = volume_open(&v, name);
@@ -160,8 +148,7 @@ int replace_if_lacking(const char *name, const char *operand)
 		if (lacked)
 			ret = replace_diff(&v, operand);
 	}
-	if (fd >= 0)
-		close(fd);
+	lock_end(lock);
 	if (!ret && lacked)
 		ret = settle(&v);
 	if (!ret)

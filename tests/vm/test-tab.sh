@@ -7,7 +7,7 @@
 # hidden, the volume is looked at when reads are answered and not before.
 #
 # vm: --disk live,size=16M --disk diff,size=32M --disk live2,size=16M --disk diff2,size=32M --timeout 1800
-# plan: 60
+# plan: 61
 # tool: cowprotect udev
 
 . /guest/lib.sh
@@ -79,6 +79,25 @@ tab()
 	udevadm trigger --action=change && settle
 }
 
+# at_once ROUNDS: udev, systemd and an operator activate it at the same moment
+at_once()
+{
+	local round process pids
+	for ((round = 1; round <= $1; round++)); do
+		pids=()
+		for process in 1 2 3 4; do
+			cowprotect activate data &
+			pids+=($!)
+		done
+		for process in "${pids[@]}"; do
+			wait "$process" || return
+		done
+		is "$(volumes), $(state data), $(dmsetup table data-diff | cut -d ' ' -f 3)" \
+			"data data-diff, active, linear" || return
+		cowprotect deactivate data || return
+	done
+}
+
 mkfs.ext4 -q -U $fs -L files "$live"
 mkdir -p /run/udev /dev/block
 unset DM_DISABLE_UDEV
@@ -128,6 +147,7 @@ sum /dev/mapper/data > /tmp/before
 check "down with all" ends 0 "" cowprotect deactivate --all
 check "nothing is left" is "$(volumes)" ""
 check "the raw device is hidden" no_link "disk/by-uuid/$fs"
+check "several activate it at once" at_once 5
 
 # ---- the diff device comes later ----
 
