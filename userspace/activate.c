@@ -320,7 +320,9 @@ static int activate(struct options *o)
 
 	if (ret)
 		return ret;
-	lock = lock_volume(o->name);
+	ret = lock_volume(o->name, &lock);
+	if (ret)
+		return ret;
 	ret = make_devices(o);
 	lock_end(lock);
 	return ret;
@@ -405,17 +407,27 @@ static int make_volume(const struct options *from, const struct tab_volume *line
 	return ret;
 }
 
-static int by_line(const struct options *o, const struct tab_volume *line)
+static int make_or_complete(const struct options *o, const struct tab_volume *line)
 {
-	char area[NAME_AREA + 1], where[PATH_MAX + 16];
+	char area[NAME_AREA + 1];
 	struct mapper_device volume;
-	int ret;
+	int lock, error, ret;
 
 	area_letters(area, line->uuid);
-	if (mapper_find_role(area, NAME_LIVE, &volume))
-		ret = make_volume(o, line);
-	else
-		ret = already_active(o, line, &volume);
+	/* One that is being made has no table yet. */
+	ret = lock_volume(line->name, &lock);
+	if (ret)
+		return ret;
+	error = mapper_find_role(area, NAME_LIVE, &volume);
+	lock_end(lock);
+	return error ? make_volume(o, line) : already_active(o, line, &volume);
+}
+
+static int by_line(const struct options *o, const struct tab_volume *line)
+{
+	char where[PATH_MAX + 16];
+	int ret = make_or_complete(o, line);
+
 	if (ret) {
 		snprintf(where, sizeof(where), "%s:%u", tab_file(), line->line);
 		tool_error(where,

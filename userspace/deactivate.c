@@ -115,7 +115,9 @@ static int by_name(const char *operand, bool let_go)
 		return ret;
 	if (name_wrong(name))
 		return no_volume(operand);
-	lock = lock_volume(name);
+	ret = lock_volume(name, &lock);
+	if (ret)
+		return ret;
 	ret = find(name, &d) ? deactivate(d.area, let_go) : no_volume(operand);
 	lock_end(lock);
 	return ret;
@@ -132,6 +134,21 @@ static bool was_before(const struct mapper_device *list, size_t nr)
 	return false;
 }
 
+/* With the lock of its name, also where only NAME-diff is there yet. */
+static int of_area(const struct mapper_device *first, bool let_go)
+{
+	char name[NAME_CHARS];
+	int lock, ret;
+
+	name_volume(name, first->name, first->role, first->id);
+	ret = lock_volume(name, &lock);
+	if (ret)
+		return ret;
+	ret = deactivate(first->area, let_go);
+	lock_end(lock);
+	return ret;
+}
+
 /* As many as can be; the first error counts. */
 static int all_volumes(bool let_go)
 {
@@ -144,8 +161,7 @@ static int all_volumes(bool let_go)
 	if (ret)
 		return ret;
 	for (i = 0; i < count; i++) {
-		int one = was_before(list, i) ? TOOL_OK :
-			  deactivate(list[i].area, let_go);
+		int one = was_before(list, i) ? TOOL_OK : of_area(&list[i], let_go);
 
 		ret = ret ? ret : one;
 	}

@@ -9,11 +9,14 @@
 /*
  * lock_volume - wait until nobody else works on a volume's devices
  * @name:	of the volume, whether it is there or not
+ * @lock:	out, for lock_end(); it ends with the process, too
  *
  * To be kept only while devices are made or removed, not for what may take long, as a
- * recovery.  Returns what lock_end() takes; it ends with the process, too.
+ * recovery.  Returns an enum tool_exit, with the error told: whoever has the lock may wait
+ * for a device that never answers, so after a minute it is TOOL_BUSY.  The operator's
+ * replace-diff, which is the repair of that, takes no lock.
  */
-int lock_volume(const char *name);
+int lock_volume(const char *name, int *lock);
 void lock_end(int lock);
 
 #endif /* COWP_TOOL_LOCK_H */

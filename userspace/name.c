@@ -53,6 +53,19 @@ void name_of(char name[NAME_CHARS], const char *volume, enum name_role role, u32
 		append(name, role, id);
 }
 
+void name_volume(char volume[NAME_CHARS], const char *device, enum name_role role, u32 id)
+{
+	size_t length = strlen(device), added;
+	char end[NAME_CHARS] = "";
+
+	if (role != NAME_LIVE)
+		append(end, role, id);
+	added = strlen(end);
+	if (length > added && !strcmp(device + length - added, end))
+		length -= added;
+	snprintf(volume, NAME_CHARS, "%.*s", (int)length, device);
+}
+
 void name_uuid(char uuid[NAME_CHARS], const char *area, enum name_role role, u32 id)
 {
 	snprintf(uuid, NAME_CHARS, NAME_PREFIX "%s", area);

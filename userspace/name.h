@@ -41,6 +41,9 @@ void name_of(char name[NAME_CHARS], const char *volume, enum name_role role, u32
 /* Likewise its uuid. */
 void name_uuid(char uuid[NAME_CHARS], const char *area, enum name_role role, u32 id);
 
+/* The volume that a device was named for by name_of(); else the device's own name. */
+void name_volume(char volume[NAME_CHARS], const char *device, enum name_role role, u32 id);
+
 /*
  * name_parse - whose device-mapper uuid is it?
  * @area:	out

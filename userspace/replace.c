@@ -139,9 +139,11 @@ static int settle(struct volume *v)
 int replace_if_lacking(const char *name, const char *operand)
 {
 	bool lacked = false;
-	int lock = lock_volume(name), ret;
+	int lock, ret = lock_volume(name, &lock);
 	struct volume v;
 
+	if (ret)
+		return ret;
 	ret = volume_open(&v, name);
 	if (!ret) {
 		lacked = replace_lacks(&v);

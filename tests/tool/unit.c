@@ -198,8 +198,14 @@ static void names(void **state)
 	name_of(name, "data", NAME_LIVE, 7);
 	assert_string_equal(name, "data");
 	for (role = NAME_LIVE; role < NAME_ROLES; role++) {
+		char volume[NAME_CHARS];
 		enum name_role found;
 
+		name_of(name, "data-diff", role, 42);
+		name_volume(volume, name, role, 42);
+		assert_string_equal(volume, "data-diff");
+		name_volume(volume, "cowprotect-", role, 42);
+		assert_string_equal(volume, "cowprotect-");
 		name_uuid(uuid, some, role, 42);
 		assert_true(name_parse(uuid, area, &found, &id));
 		assert_int_equal(found, role);

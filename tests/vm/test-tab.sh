@@ -7,7 +7,7 @@
 # hidden, the volume is looked at when reads are answered and not before.
 #
 # vm: --disk live,size=16M --disk diff,size=32M --disk live2,size=16M --disk diff2,size=32M --timeout 1800
-# plan: 61
+# plan: 62
 # tool: cowprotect udev
 
 . /guest/lib.sh
@@ -98,6 +98,35 @@ at_once()
 	done
 }
 
+# down_in_turn: nothing is taken from under a process that works on a volume
+down_in_turn()
+{
+	local turn=/run/cowprotect/data.lock process status
+	exec 9>> $turn && flock 9 || return
+	cowprotect deactivate --all 9>&- &
+	process=$!
+	wait_for eval "readlink /proc/$process/fd/* | grep -x $turn" &&
+		is "$(dmsetup ls | cut -f 1 | grep -x "data.*" | sort | xargs)" "data data-diff"
+	status=$?
+	exec 9>&-
+	wait $process && return $status
+}
+
+# A process which has hung keeps another one waiting, but not for ever
+hung()
+{
+	wait $waits
+	is "$? $(cat /tmp/hung)" "5 cowprotect: hung: another cowprotect works on it,\
+ and has not ended for a minute; lslocks says which process has /run/cowprotect/hung.lock"
+}
+
+# That takes a minute: beside all else
+mkdir -p /run/cowprotect
+flock /run/cowprotect/hung.lock sleep 10000 &
+wait_for fails flock --nonblock /run/cowprotect/hung.lock true || exit 1
+cowprotect deactivate hung > /tmp/hung 2>&1 &
+waits=$!
+
 mkfs.ext4 -q -U $fs -L files "$live"
 mkdir -p /run/udev /dev/block
 unset DM_DISABLE_UDEV
@@ -144,7 +173,7 @@ check "noauto, by its name" ends 0 "" cowprotect activate more
 check "with the line's options" ends 0 " 128 4 uuid $uuid2 low_water 64$" dmsetup table more
 check "a snapshot" ends 0 "" cowprotect snapshot --label before data
 sum /dev/mapper/data > /tmp/before
-check "down with all" ends 0 "" cowprotect deactivate --all
+check "down with all, in their turn" down_in_turn
 check "nothing is left" is "$(volumes)" ""
 check "the raw device is hidden" no_link "disk/by-uuid/$fs"
 check "several activate it at once" at_once 5
@@ -223,3 +252,4 @@ rm /etc/cowprotecttab
 udevadm trigger --action=change
 check "without the tab nothing is hidden" wait_for points_to "disk/by-uuid/$fs" "$(disk live)"
 check "udev ends" udevadm control --exit
+check "what one process works on is busy for another" hung
