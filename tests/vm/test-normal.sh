@@ -5,7 +5,7 @@
 # and other writes that are none.
 #
 # vm: --disk diff,size=256M --kmod scsi_debug --kmod sd_mod --mem 768M
-# plan: 18
+# plan: 20
 
 . /guest/lib.sh
 
@@ -58,9 +58,13 @@ dmsetup load diff --table "$good"
 dmsetup suspend --noflush diff
 dmsetup resume --noudevsync diff
 dmsetup remove vol
-check "to close a lost volume is no failure" fails eval 'dmesg | grep "not closed cleanly"'
+check "to close it marks the loss" fails eval 'dmesg | grep "not closed cleanly"'
 live vol "$live" "$diff" 8
 check "it is lost when it comes back" wait_for state_is vol lost
+dmsetup remove vol
+check "to close a lost volume is no failure" fails eval 'dmesg | grep "not closed cleanly"'
+live vol "$live" "$diff" 8
+check "it stays lost" wait_for state_is vol lost
 check "after a repair reset makes a new beginning" eval '
 	wait_for message vol reset && wait_for state_is vol none'
 check "and a snapshot can be made" message vol create_snapshot
